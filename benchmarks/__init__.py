@@ -1,0 +1,1 @@
+"""Benchmarks, and where their rows come from."""

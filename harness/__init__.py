@@ -1,0 +1,66 @@
+"""Evaluate reasoning models: sample many chains, grade them, and say how sure the score is."""
+
+from __future__ import annotations
+
+from .components import (
+    Benchmark,
+    Engine,
+    Fit,
+    GGUFFile,
+    Metric,
+    Model,
+    Normalizer,
+    Protocol,
+    Reporter,
+    Sampler,
+    SamplingSettings,
+    Trainer,
+)
+from .errors import HarnessError, Interrupted, closest
+from .hookspecs import hookimpl
+from .records import (
+    Chain,
+    ChainKey,
+    Extraction,
+    Grade,
+    GradedChain,
+    Message,
+    Problem,
+    Prompt,
+    Request,
+    Score,
+    Verdict,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Benchmark",
+    "Chain",
+    "ChainKey",
+    "Engine",
+    "Extraction",
+    "Fit",
+    "GGUFFile",
+    "Grade",
+    "GradedChain",
+    "HarnessError",
+    "Interrupted",
+    "Message",
+    "Metric",
+    "Model",
+    "Normalizer",
+    "Problem",
+    "Prompt",
+    "Protocol",
+    "Reporter",
+    "Request",
+    "Sampler",
+    "SamplingSettings",
+    "Score",
+    "Trainer",
+    "Verdict",
+    "__version__",
+    "closest",
+    "hookimpl",
+]

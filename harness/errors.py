@@ -1,0 +1,31 @@
+"""Errors that reach the user as one clear line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Something the user can mend. Its text is one line: what is wrong, where, and how to mend it."""
+
+    exit_code = 1
+
+
+class Interrupted(HarnessError):
+    """The run was stopped by the user; everything sampled so far is stored."""
+
+    exit_code = 130
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A hint that lists the known names nearest to a mistyped one, or all of them where none is near.
+
+    >>> closest("aime52", ["aime25", "hmmt25"])
+    'did you mean aime25?'
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(names)}" if names else "none is known"

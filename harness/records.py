@@ -1,0 +1,172 @@
+"""The records that flow through a run, in the order in which they flow:
+
+Problem -> Prompt -> Request -> Chain -> Extraction -> Grade -> Score
+
+All are frozen and small. A chain is the only expensive one; everything after it can be made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Status = Literal["correct", "incorrect", "no_answer", "truncated", "timeout", "error"]
+FinishReason = Literal["stop", "length"]
+
+STATUSES: tuple[Status, ...] = ("correct", "incorrect", "no_answer", "truncated", "timeout", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One question of a benchmark. `text` is the statement without any instruction to the model."""
+
+    id: str
+    text: str
+    gold: str
+    """The reference answer, as text that the benchmark's normalizer understands."""
+    choices: tuple[str, ...] = ()
+    """For multiple choice: the options in the order A, B, C, ...; `gold` is then the letter."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is shown: chat messages. Engines render them with the model's own chat template."""
+
+    messages: tuple[Message, ...]
+
+
+class ChainKey(NamedTuple):
+    """Names one chain for ever: which benchmark, which problem, which of its n samples."""
+
+    benchmark: str
+    problem_id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One chain that is wanted from an engine. Requests that share a prompt share the `Prompt` object."""
+
+    key: ChainKey
+    prompt: Prompt
+    seed: int
+    """In 0..2**31-1 and different for every chain of a problem."""
+    problem_text: str = ""
+    """The bare problem statement, for engines that look chains up rather than sample them."""
+
+    def chain(
+        self,
+        text: str,
+        *,
+        finish_reason: FinishReason | None = "stop",
+        completion_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+        reasoning: str = "",
+    ) -> Chain:
+        """The chain that answers this request."""
+        return Chain(
+            benchmark=self.key.benchmark,
+            problem_id=self.key.problem_id,
+            index=self.key.index,
+            text=text,
+            reasoning=reasoning,
+            finish_reason=finish_reason,
+            completion_tokens=completion_tokens,
+            prompt_tokens=prompt_tokens,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One sampled completion, reasoning included. Written once and never changed."""
+
+    benchmark: str
+    problem_id: str
+    index: int
+    """Which of the problem's samples this is, from 0."""
+    text: str
+    """All that the model wrote after the prompt, think tags included where the engine shows them."""
+    reasoning: str = ""
+    """Reasoning that a server hands over apart from the text; empty where it is part of `text`."""
+    finish_reason: FinishReason | None = None
+    """"length" when the chain hit its token budget; None when the source does not say."""
+    completion_tokens: int | None = None
+    prompt_tokens: int | None = None
+    seed: int | None = None
+
+    @property
+    def key(self) -> ChainKey:
+        return ChainKey(self.benchmark, self.problem_id, self.index)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the chain was cut off by its token budget."""
+        return self.finish_reason == "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The answer a chain concludes with, and the rule that found it (for example "boxed")."""
+
+    answer: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether two answers are the same, and the rule that decided (for example "integer")."""
+
+    same: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """The judgement on one chain. `status` other than "correct" never scores."""
+
+    status: Status
+    answer: str | None = None
+    """The answer as the chain gives it; None when it gives none."""
+    answer_class: str | None = None
+    """Canonical key of the answer's equivalence class, for votes; None abstains."""
+    rule: str = ""
+    """What decided: "extraction rule/comparison rule"."""
+
+    @property
+    def correct(self) -> bool:
+        return self.status == "correct"
+
+
+class GradedChain(NamedTuple):
+    """What a metric sees of one chain: its grade and what it cost. Texts stay on disk."""
+
+    problem_id: str
+    index: int
+    grade: Grade
+    completion_tokens: int | None
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number with what is known of its uncertainty. Values in 0..1 unless the metric says otherwise."""
+
+    value: float
+    stderr: float | None = None
+    """Standard error over problems (question-clustered); None where it cannot be estimated."""
+    ci95: tuple[float, float] | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More figures by name, JSON-able: parts of the standard error, k, number of ties, curves."""
+
+    def as_dict(self) -> dict[str, Any]:
+        ci95 = None if self.ci95 is None else list(self.ci95)
+        return {"value": self.value, "stderr": self.stderr, "ci95": ci95, **self.details}

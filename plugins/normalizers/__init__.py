@@ -1,0 +1,1 @@
+"""Text of a chain -> answer; two answers -> same or not."""
