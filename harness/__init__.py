@@ -13,6 +13,7 @@ from .components import (
     Protocol,
     Reporter,
     Sampler,
+    SamplerDefaults,
     SamplingSettings,
     Trainer,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Reporter",
     "Request",
     "Sampler",
+    "SamplerDefaults",
     "SamplingSettings",
     "Score",
     "Trainer",

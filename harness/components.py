@@ -101,7 +101,10 @@ class Normalizer(ABC):
         """The answer that a chain's text concludes with, or None."""
 
     def key(self, answer: str) -> str:
-        """Canonical key: the same text for all answers of one equivalence class."""
+        """Canonical key: the same text for all answers of one equivalence class.
+
+        Agrees with `quick_key` wherever that decides.
+        """
         return " ".join(answer.split()).casefold()
 
     def same(self, answer: str, gold: str) -> Verdict:
@@ -136,6 +139,14 @@ class Fit:
     """Why, as a clause: "openvino-genai is installed and there is no GPU"."""
 
 
+@dataclass(frozen=True, slots=True)
+class SamplerDefaults:
+    """For samplers that hold finished chains: how many per problem, and which model wrote them."""
+
+    n: int | None = None
+    model: str | None = None
+
+
 class Engine(ABC):
     """A loaded model, ready to sample."""
 
@@ -160,6 +171,8 @@ class Sampler(ABC):
     description: str = ""
     options: ClassVar[Mapping[str, str]] = {}
     """Option name -> one line of help, for `--sampler-option name=value`."""
+    needs_weights: bool = True
+    """The model must be on this machine or on the Hub; False where chains come from elsewhere."""
 
     @abstractmethod
     def fit(self, model: ResolvedModel) -> Fit:
@@ -179,9 +192,9 @@ class Sampler(ABC):
         """What of this sampler decides which chains come out, for the run's fingerprint. JSON-able."""
         return {"sampler": self.name}
 
-    def available_n(self, options: Mapping[str, str]) -> int | None:
-        """For samplers that hold a fixed number of chains per problem: that number, the default for `n`."""
-        return None
+    def defaults(self, options: Mapping[str, str]) -> SamplerDefaults:
+        """What this sampler suggests where the user did not say."""
+        return SamplerDefaults()
 
 
 class Metric(ABC):

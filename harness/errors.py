@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+_AS_NEAR = 0.15
+"""Names whose similarity (0..1) is this much below that of the nearest one are not worth naming."""
+
+
 class HarnessError(Exception):
     """Something the user can mend. Its text is one line: what is wrong, where, and how to mend it."""
 
@@ -27,5 +31,7 @@ def closest(name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     if near:
+        ratios = {n: difflib.SequenceMatcher(None, n, name.lower()).ratio() for n in near}
+        near = [n for n in near if ratios[n] > ratios[near[0]] - _AS_NEAR]
         return f"did you mean {' or '.join(near)}?"
     return f"known: {', '.join(names)}" if names else "none is known"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 Status = Literal["correct", "incorrect", "no_answer", "truncated", "timeout", "error"]
 FinishReason = Literal["stop", "length"]
@@ -43,7 +43,8 @@ class Prompt:
     messages: tuple[Message, ...]
 
 
-class ChainKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ChainKey:
     """Names one chain for ever: which benchmark, which problem, which of its n samples."""
 
     benchmark: str
@@ -146,7 +147,8 @@ class Grade:
         return self.status == "correct"
 
 
-class GradedChain(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GradedChain:
     """What a metric sees of one chain: its grade and what it cost. Texts stay on disk."""
 
     problem_id: str

@@ -1,0 +1,103 @@
+"""What a run is asked to do: a YAML run file, the command line, or both, with the command line on top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from .errors import HarnessError, closest
+
+
+def _as_list(value: object) -> object:
+    """`aime25,hmmt25` means two benchmarks; a comma inside `fresh:level=1,seed=7` does not.
+
+    >>> _as_list("aime25,fresh:level=1,seed=7,hmmt25")
+    ['aime25', 'fresh:level=1,seed=7', 'hmmt25']
+    """
+    if not isinstance(value, str):
+        return value
+    names: list[str] = []
+    for part in value.split(","):
+        if "=" in part and ":" not in part and names and ":" in names[-1]:
+            names[-1] += f",{part}"
+        elif part.strip():
+            names.append(part.strip())
+    return names
+
+
+def _as_text(value: object) -> object:
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+class RunConfig(BaseModel):
+    """One `harness run`. Fields that are None take the protocol's value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bench: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    model: str | None = None
+    protocol: str = "deepseek-r1"
+    n: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    temperature: Annotated[float | None, Field(ge=0, le=10, allow_inf_nan=False)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    sampler: str = "auto"
+    sampler_options: Annotated[dict[str, str], BeforeValidator(_as_text)] = {}
+    chains: Path | None = None
+    data: Path | None = None
+    limit: Annotated[int | None, Field(ge=1)] = None
+    results: Path = Path("results")
+    allow_modified_data: bool = False
+    grading_deadline: Annotated[float, Field(gt=0, le=3600)] = 5.0
+
+
+def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
+    """The run that a YAML file and the command line ask for together.
+
+    Args:
+        file: a YAML mapping with the names of the flags, `_` for `-`; or None.
+        flags: values given on the command line; None means not given.
+
+    Raises:
+        HarnessError: an unreadable file, an unknown key (with the closest one) or a value out of range.
+    """
+    values = {} if file is None else _read_yaml(file)
+    where = f"{file}: " if file is not None else ""
+    for key in values:
+        if key not in RunConfig.model_fields:
+            raise HarnessError(f"{where}unknown key {key!r}: {closest(str(key), RunConfig.model_fields)}")
+    given = {key: value for key, value in flags.items() if value is not None}
+    if "sampler_options" in given and isinstance(values.get("sampler_options"), dict):
+        given["sampler_options"] = {**values["sampler_options"], **given["sampler_options"]}
+    try:
+        return RunConfig.model_validate({**values, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        flag = "--" + key.split(".")[0].replace("_", "-")
+        if first["type"] == "missing":
+            raise HarnessError(f"{flag} is missing: give it on the command line or in --config") from None
+        place = flag if key.split(".")[0] in given else f"{where}{key}"
+        raise HarnessError(f"{place}: {first['msg']}, got {first['input']!r:.80}") from None
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            values = yaml.safe_load(stream)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"cannot read {file}: {error}") from None
+    except yaml.YAMLError as error:
+        raise HarnessError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise HarnessError(
+            f"{file}: a run file is a mapping of keys to values, not a {type(values).__name__}"
+        )
+    return values

@@ -1,0 +1,290 @@
+"""Finds, loads and lists plugins, and looks their components up by name.
+
+Plugins are found through the entry-point group `harness`. One that fails to import, or whose hooks do not fit
+the specifications, is kept as a `PluginProblem` and skipped: it never takes a command down.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, Final, Protocol, TypeVar
+
+import pluggy
+
+from . import hookspecs
+from .components import Benchmark, Metric, Model, Normalizer, Reporter, Sampler, Trainer
+from .components import Protocol as SamplingProtocol
+from .errors import HarnessError, closest
+
+GROUP: Final = "harness"
+
+BUILT_IN: Final = "fathom-harness"
+"""Distribution whose entry points are the built-in plugins."""
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+ComponentT = TypeVar("ComponentT", bound=Named)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    name: str
+    module: str
+    distribution: str
+    version: str
+    hooks: tuple[str, ...]
+
+    @property
+    def built_in(self) -> bool:
+        return self.distribution == BUILT_IN
+
+
+@dataclass(frozen=True, slots=True)
+class PluginProblem:
+    """A plugin that was skipped, and why, in one line."""
+
+    name: str
+    distribution: str
+    reason: str
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class PluginManager:
+    """The plugins of this process and their components.
+
+    Args:
+        block: names of entry points not to load (`--no-plugin`).
+        only: where given, load just these entry points besides the built-in ones (`HARNESS_LOAD_PLUGINS`).
+    """
+
+    def __init__(self, block: Iterable[str] = (), only: Iterable[str] | None = None) -> None:
+        self.problems: list[PluginProblem] = []
+        self.plugins: list[PluginInfo] = []
+        self._block = set(block)
+        self._only = None if only is None else set(only)
+        self._pluggy = pluggy.PluginManager("harness")
+        self._pluggy.add_hookspecs(hookspecs)
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        return self._pluggy.hook
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What narrows this manager, so that a worker process can load the same plugins."""
+        return {"block": sorted(self._block), "only": None if self._only is None else sorted(self._only)}
+
+    # -- loading ---------------------------------------------------------------------------------
+
+    def load(self) -> PluginManager:
+        """Load every plugin that the installed distributions offer."""
+        found = sorted(entry_points(group=GROUP), key=lambda e: (not _is_built_in(e), e.name))
+        for entry_point in found:
+            if self._wanted(entry_point):
+                self._load_one(entry_point)
+        return self
+
+    def _wanted(self, entry_point: EntryPoint) -> bool:
+        if entry_point.name in self._block or self._distribution(entry_point)[0] in self._block:
+            return False
+        return self._only is None or _is_built_in(entry_point) or entry_point.name in self._only
+
+    @staticmethod
+    def _distribution(entry_point: EntryPoint) -> tuple[str, str]:
+        dist = entry_point.dist
+        return (dist.name, dist.version) if dist else ("unknown", "?")
+
+    def _load_one(self, entry_point: EntryPoint) -> None:
+        distribution, version = self._distribution(entry_point)
+        try:
+            # A stranger's module may raise anything at import, SystemExit included.
+            plugin = entry_point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            self._skip(entry_point.name, distribution, f"cannot be imported: {_one_line(error)}")
+            return
+        self.register(plugin, entry_point.name, distribution=distribution, version=version)
+
+    def register(
+        self, plugin: object, name: str, *, distribution: str = "this process", version: str = ""
+    ) -> None:
+        """Add a plugin object by hand, as tests do; one that violates a hook specification is skipped."""
+        try:
+            self._pluggy.register(plugin, name)
+            unknown = [h for h in self._own_hooks(plugin) if not hasattr(hookspecs, h)]
+            if unknown:
+                self._pluggy.unregister(plugin)
+                raise HarnessError(f"no hook is called {unknown[0]}: {closest(unknown[0], hook_names())}")
+        except (HarnessError, pluggy.PluginValidationError, ValueError) as error:
+            if self._pluggy.get_plugin(name) is plugin:
+                self._pluggy.unregister(plugin)
+            self._skip(name, distribution, f"does not fit the hooks: {' '.join(str(error).split())}")
+            return
+        module = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__qualname__
+        hooks = tuple(self._own_hooks(plugin))
+        if not hooks:
+            self._skip(name, distribution, "has no function marked @harness.hookimpl")
+            return
+        self.plugins.append(PluginInfo(name, module, distribution, version, hooks))
+
+    def _own_hooks(self, plugin: object) -> list[str]:
+        callers = self._pluggy.get_hookcallers(plugin) or []
+        return sorted(caller.name for caller in callers)
+
+    def _skip(self, name: str, distribution: str, reason: str) -> None:
+        self.problems.append(PluginProblem(name, distribution, reason))
+
+    # -- components ------------------------------------------------------------------------------
+
+    def _collect(self, hook_name: str, kind: type[ComponentT]) -> dict[str, ComponentT]:
+        """Components by name, aliases excluded; a clash is an error that names both plugins."""
+        found: dict[str, ComponentT] = {}
+        owner: dict[str, str] = {}
+        caller: pluggy.HookCaller = getattr(self.hook, hook_name)
+        for implementation in caller.get_hookimpls():
+            for component in self._components_of(implementation, kind):
+                for name in (component.name, *getattr(component, "aliases", ())):
+                    if (first := owner.get(name.lower())) is not None:
+                        raise HarnessError(
+                            f"two plugins provide a {kind.__name__.lower()} called {name!r}: {first} and "
+                            f"{implementation.plugin_name}; leave one out with --no-plugin "
+                            f"{implementation.plugin_name}"
+                        )
+                    owner[name.lower()] = implementation.plugin_name
+                found[component.name] = component
+        return found
+
+    def _components_of(self, implementation: pluggy.HookImpl, kind: type[ComponentT]) -> Iterator[ComponentT]:
+        try:
+            components: list[Any] = list(implementation.function())  # type: ignore[call-overload]
+        except Exception as error:  # noqa: BLE001 - a stranger's code
+            self._skip(
+                implementation.plugin_name, "", f"{implementation.function.__name__}: {_one_line(error)}"
+            )
+            return
+        for component in components:
+            if isinstance(component, kind) and isinstance(getattr(component, "name", None), str):
+                yield component
+            else:
+                self._skip(
+                    implementation.plugin_name,
+                    "",
+                    f"{implementation.function.__name__} gave {component!r:.60}, not a {kind.__name__} with a name",
+                )
+
+    @cached_property
+    def models(self) -> dict[str, Model]:
+        return self._collect("harness_models", Model)
+
+    @cached_property
+    def benchmarks(self) -> dict[str, Benchmark]:
+        return self._collect("harness_benchmarks", Benchmark)  # type: ignore[type-abstract]
+
+    @cached_property
+    def protocols(self) -> dict[str, SamplingProtocol]:
+        return self._collect("harness_protocols", SamplingProtocol)
+
+    @cached_property
+    def normalizers(self) -> dict[str, Normalizer]:
+        return self._collect("harness_normalizers", Normalizer)  # type: ignore[type-abstract]
+
+    @cached_property
+    def samplers(self) -> dict[str, Sampler]:
+        return self._collect("harness_samplers", Sampler)  # type: ignore[type-abstract]
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        return self._collect("harness_metrics", Metric)  # type: ignore[type-abstract]
+
+    @cached_property
+    def trainers(self) -> dict[str, Trainer]:
+        return self._collect("harness_trainers", Trainer)
+
+    @cached_property
+    def reporters(self) -> dict[str, Reporter]:
+        return self._collect("harness_reporters", Reporter)  # type: ignore[type-abstract]
+
+    def normalizer(self, name: str) -> Normalizer:
+        return _lookup(self.normalizers, "normalizer", name)
+
+    def protocol(self, name: str) -> SamplingProtocol:
+        return _lookup(self.protocols, "protocol", name)
+
+    def sampler(self, name: str) -> Sampler:
+        return _lookup(self.samplers, "sampler", name)
+
+    def reporter(self, name: str) -> Reporter:
+        return _lookup(self.reporters, "report format", name)
+
+    def benchmark(self, text: str) -> Benchmark:
+        """The benchmark that `name` or `name:key=value,...` asks for.
+
+        Raises:
+            HarnessError: an unknown name (with the closest ones) or parameter.
+        """
+        name, _, tail = text.partition(":")
+        benchmark = _lookup(self.benchmarks, "benchmark", name)
+        settings: dict[str, str] = {}
+        for part in filter(None, tail.split(",")):
+            key, equals, value = part.partition("=")
+            if not equals:
+                raise HarnessError(f"benchmark {text!r}: {part!r} is not key=value")
+            settings[key.strip()] = value.strip()
+        return benchmark.configured(**settings) if settings else benchmark
+
+    # -- listening -------------------------------------------------------------------------------
+
+    def tell(self, event: str, on_error: Callable[[str], None], **facts: Any) -> None:
+        """Call every listener of an event; one that fails is reported and the others still hear it."""
+        caller: pluggy.HookCaller = getattr(self.hook, event)
+        for implementation in caller.get_hookimpls():
+            arguments = {name: facts[name] for name in implementation.argnames if name in facts}
+            try:
+                implementation.function(**arguments)
+            except Exception as error:  # noqa: BLE001 - a stranger's code
+                on_error(f"plugin {implementation.plugin_name} failed in {event}: {_one_line(error)}")
+
+    def hears(self, event: str) -> bool:
+        """Whether anybody listens, so that hot loops can leave the call out."""
+        caller: pluggy.HookCaller = getattr(self.hook, event)
+        return bool(caller.get_hookimpls())
+
+
+def _is_built_in(entry_point: EntryPoint) -> bool:
+    return entry_point.dist is not None and entry_point.dist.name == BUILT_IN
+
+
+def _lookup(components: dict[str, ComponentT], kind: str, name: str) -> ComponentT:
+    wanted = name.lower()
+    names: dict[str, ComponentT] = {}
+    for component in components.values():
+        for alias in (component.name, *getattr(component, "aliases", ())):
+            names[alias.lower()] = component
+    if wanted not in names:
+        raise HarnessError(f"no {kind} is called {name!r}: {closest(name, names)}")
+    return names[wanted]
+
+
+def hook_names() -> list[str]:
+    """Names of all hooks that plugins may implement."""
+    return [name for name in vars(hookspecs) if name.startswith("harness_")]
+
+
+def load_plugins(block: Iterable[str] = ()) -> PluginManager:
+    """The plugins of this process, narrowed by `HARNESS_LOAD_PLUGINS` (comma-separated) and `block`."""
+    listed = os.environ.get("HARNESS_LOAD_PLUGINS")
+    only = None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]
+    blocked = [*block, *filter(None, os.environ.get("HARNESS_NO_PLUGINS", "").split(","))]
+    return PluginManager(blocked, only).load()

@@ -1,0 +1,84 @@
+"""What makes two numbers comparable: the protocol as asked, seeds, and the fingerprint of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from .components import Protocol
+from .config import RunConfig
+from .records import ChainKey, Problem, Prompt
+
+FINGERPRINT_DIGITS = 12
+
+
+def asked_protocol(base: Protocol, config: RunConfig, default_n: int | None = None) -> Protocol:
+    """The named protocol with what the user changed of it.
+
+    Args:
+        default_n: chains per problem where the user did not say, before the protocol's own number.
+    """
+    changes: dict[str, Any] = {
+        name: value
+        for name in ("temperature", "top_p", "max_tokens")
+        if (value := getattr(config, name)) is not None
+    }
+    return dataclasses.replace(base, n=config.n or default_n or base.n, **changes)
+
+
+def chain_seed(run_seed: int, key: ChainKey) -> int:
+    """The seed of one chain, in 0..2**31-1.
+
+    A hash of (run seed, benchmark, problem) gives the start, the sample index moves on by an odd step: modulo a
+    power of two that is a bijection, so no two chains of a problem share a seed, and a chain's seed does not
+    depend on n.
+    """
+    name = f"{run_seed}|{key.benchmark}|{key.problem_id}".encode()
+    start = int.from_bytes(hashlib.sha256(name).digest()[:4], "big")
+    step = 0x9E3779B1  # 2**32 / golden ratio: neighbouring indexes land far apart
+    return (start + key.index * step) % 2**31
+
+
+def digest(value: object) -> str:
+    """Hex SHA-256 of a JSON-able value, the same on every machine."""
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)
+    return hashlib.sha256(data).hexdigest()
+
+
+def data_fingerprint(problems: Sequence[Problem], prompts: Sequence[Prompt]) -> str:
+    """Hex digest of what was asked of the model and what counts as right, in order."""
+    rows = [
+        [problem.id, problem.gold, [[m.role, m.content] for m in prompt.messages]]
+        for problem, prompt in zip(problems, prompts, strict=True)
+    ]
+    return digest(rows)
+
+
+def run_fingerprint(
+    *,
+    model: Mapping[str, Any],
+    data: str,
+    protocol: Protocol,
+    seed: int,
+    sampler: Mapping[str, Any],
+) -> str:
+    """Short hash of everything that decides which chains a run holds.
+
+    The number of chains is not part of it: asking for more tops the same run up.
+    """
+    asked = {
+        "model": dict(model),
+        "data": data,
+        "temperature": protocol.temperature,
+        "top_p": protocol.top_p,
+        "max_tokens": protocol.max_tokens,
+        "vote": protocol.vote,
+        "protocol": protocol.name,
+        "seed": seed,
+        "sampler": dict(sampler),
+    }
+    return digest(asked)[:FINGERPRINT_DIGITS]

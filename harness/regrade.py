@@ -1,0 +1,61 @@
+"""Grades stored chains again, with the graders of today and without a model."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import HarnessError
+from .grading import Grader
+from .measure import measure
+from .plugins import PluginManager
+from .pool import WorkerPool
+from .records import Chain, Grade, GradedChain
+from .store import Key, RunFolder
+
+
+class Regraded(NamedTuple):
+    result: dict[str, Any]
+    changed: int
+    """How many chains have another status than before."""
+
+
+def regrade(path: Path, plugins: PluginManager, pool: WorkerPool) -> Regraded:
+    """Grade all chains of a finished run and write its grades and scores anew.
+
+    Raises:
+        HarnessError: not a run folder, or a run that was never finished.
+    """
+    folder = RunFolder.of(path)
+    old = folder.scores()
+    if old is None:
+        raise HarnessError(f"{path} is not finished: run the same `harness run` command to go on")
+    with folder.writing():
+        problems = folder.problems()
+        order = [problem.id for problem in problems]
+        golds = {problem.id: problem.gold for problem in problems}
+        grader = Grader(plugins.normalizer(folder.info()["benchmark"]["normalizer"]), pool)
+        before = folder.read_grades()
+        grades: dict[Key, Grade] = {}
+        lengths: dict[Key, tuple[int | None, bool]] = {}
+
+        def graded(chain: Chain, grade: Grade) -> None:
+            grades[chain.problem_id, chain.index] = grade
+
+        for chain in folder.chains(order):
+            lengths[chain.problem_id, chain.index] = (chain.completion_tokens, chain.truncated)
+            deliver = partial(graded, chain)
+            gold = golds[chain.problem_id]
+            grader.submit(chain.problem_id, gold, chain.text, deliver, truncated=chain.truncated)
+        grader.finish()
+        n = old["n"]
+        table = {
+            id_: [GradedChain(id_, i, grades[id_, i], *lengths[id_, i]) for i in range(n)] for id_ in order
+        }
+        result = {**old, **measure(table, n, plugins.metrics.values()), "grader": grader.version}
+        folder.write_grades(grades, grader.version, order)
+        folder.write_scores(result)
+    statuses = {} if before is None else {key: grade.status for key, grade in before.grades.items()}
+    changed = sum(statuses.get(key) != grade.status for key, grade in grades.items())
+    return Regraded(result, changed)

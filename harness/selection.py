@@ -1,0 +1,82 @@
+"""Chooses the sampler for a model, and says why."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .components import Sampler
+from .config import RunConfig
+from .errors import HarnessError, closest
+from .models import ResolvedModel, resolve_model
+from .plugins import PluginManager
+
+
+class Selection(NamedTuple):
+    sampler: Sampler
+    options: Mapping[str, str]
+    model: ResolvedModel
+    reason: str
+
+
+def select(config: RunConfig, plugins: PluginManager) -> Selection:
+    """The sampler and the model that a run asks for.
+
+    Raises:
+        HarnessError: unknown names, a model that is nowhere to be had, or no sampler that can run it.
+    """
+    if config.sampler == "auto":
+        if config.chains is not None:
+            raise HarnessError("--chains needs a sampler that reads them: add --sampler replay")
+        model = _on_this_machine_or_hub(_resolve(config, plugins))
+        sampler, reason = _best(plugins, model)
+        options = _options(config, sampler)
+        return Selection(sampler, options, model, reason)
+    sampler = plugins.sampler(config.sampler)
+    options = _options(config, sampler)
+    if sampler.needs_weights:
+        model = _on_this_machine_or_hub(_resolve(config, plugins))
+    else:
+        name = config.model or sampler.defaults(options).model
+        if name is None:
+            raise HarnessError("--model is missing: give the name under which the results are to stand")
+        model = ResolvedModel(name=name)
+    return Selection(sampler, options, model, "asked for")
+
+
+def _resolve(config: RunConfig, plugins: PluginManager) -> ResolvedModel:
+    if config.model is None:
+        raise HarnessError("--model is missing: give a folder, a .gguf file, a Hub id or a known name")
+    return resolve_model(config.model, plugins.models.values())
+
+
+def _on_this_machine_or_hub(model: ResolvedModel) -> ResolvedModel:
+    """The model, with the commit that its repository stands at; fails in seconds where it cannot be had."""
+    if model.repo is None or (model.known is not None and model.known.gguf is not None):
+        return model
+    from .hub import file
+
+    config = file(model.repo, "config.json", model.revision)
+    commit = config.parent.name  # the Hub's cache keeps each commit in a folder of its name
+    return dataclasses.replace(model, revision=model.revision or commit)
+
+
+def _options(config: RunConfig, sampler: Sampler) -> dict[str, str]:
+    options = dict(config.sampler_options)
+    if config.chains is not None:
+        options["chains"] = str(config.chains)
+    for name in options:
+        if name not in sampler.options:
+            hint = closest(name, sampler.options) if sampler.options else "it has none"
+            raise HarnessError(f"sampler {sampler.name} has no option {name!r}: {hint}")
+    return options
+
+
+def _best(plugins: PluginManager, model: ResolvedModel) -> tuple[Sampler, str]:
+    fits = [(sampler.fit(model), sampler) for sampler in plugins.samplers.values()]
+    fit, sampler = max(fits, key=lambda pair: pair[0].score)
+    if fit.score <= 0:
+        reasons = "; ".join(f"{s.name}: {f.reason}" for f, s in fits if f.reason)
+        raise HarnessError(f"no sampler here can run {model.name}: {reasons}")
+    return sampler, fit.reason

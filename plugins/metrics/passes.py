@@ -1,0 +1,46 @@
+"""pass@1 (mean over the n chains of a problem, then over problems) and pass@k (unbiased)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness import GradedChain, Metric, Score, hookimpl
+from harness.statistics import mean_over_problems, pass_at_k, variance_parts
+
+
+class PassAt1(Metric):
+    name = "pass@1"
+    description = "mean correctness over the n chains of a problem, averaged over problems"
+
+    def compute(self, problems: Mapping[str, Sequence[GradedChain]], n: int) -> Mapping[str, Score]:
+        correct = [sum(chain.grade.correct for chain in chains) for chains in problems.values()]
+        value, stderr, ci95 = mean_over_problems([c / n for c in correct])
+        parts = variance_parts(correct, n)
+        details = {"stderr_sampling": parts.sampling, "stderr_questions": parts.questions}
+        return {"pass@1": Score(value, stderr, ci95, details)}
+
+
+class PassAtK(Metric):
+    name = "pass@k"
+    description = "probability that at least one of k chains is correct (unbiased estimate)"
+
+    def compute(self, problems: Mapping[str, Sequence[GradedChain]], n: int) -> Mapping[str, Score]:
+        correct = [sum(chain.grade.correct for chain in chains) for chains in problems.values()]
+
+        def at(k: int) -> list[float]:
+            return [pass_at_k(n, c, k) for c in correct]
+
+        curve = {str(k): mean_over_problems(at(k)).value for k in _powers_of_two(n)}
+        value, stderr, ci95 = mean_over_problems(at(n))
+        return {"pass@k": Score(value, stderr, ci95, {"k": n, "curve": curve})}
+
+
+def _powers_of_two(n: int) -> list[int]:
+    """1, 2, 4, ... up to n, and n itself."""
+    ks = [1 << i for i in range(n.bit_length()) if 1 << i < n]
+    return [*ks, n]
+
+
+@hookimpl
+def harness_metrics() -> Sequence[Metric]:
+    return [PassAt1(), PassAtK()]

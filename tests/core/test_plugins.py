@@ -1,0 +1,186 @@
+"""Plugins: found by name, told of events, and never able to take a command down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness import (
+    Benchmark,
+    Grade,
+    HarnessError,
+    Metric,
+    Model,
+    Normalizer,
+    Problem,
+    Protocol,
+    Reporter,
+    Score,
+    Trainer,
+    hookimpl,
+)
+from harness.config import load_config
+from harness.plugins import PluginManager, load_plugins
+from harness.run import evaluate
+
+
+def providing(**components: object) -> SimpleNamespace:
+    """A plugin whose hooks return what is given here."""
+    return SimpleNamespace(**{hook: hookimpl(_no_arguments(value)) for hook, value in components.items()})
+
+
+def _no_arguments(value: object) -> object:
+    def provide() -> object:
+        return value
+
+    return provide
+
+
+class Letters(Benchmark):
+    name = "letters"
+    aliases = ("abc",)
+    normalizer = "math"
+    parameters = {"count": 2, "loud": ""}  # noqa: RUF012
+
+    def problems(self, data: object) -> list[Problem]:
+        return [Problem(f"l{i}", f"Say {i}", str(i)) for i in range(self.values["count"])]
+
+
+class Shout(Reporter):
+    name = "shout"
+
+    def render(self, results: object) -> str:
+        return "HELLO\n"
+
+
+class Always(Metric):
+    name = "always"
+
+    def compute(self, problems: object, n: int) -> dict[str, Score]:
+        return {"always": Score(1.0)}
+
+
+class Whole(Normalizer):
+    name = "whole"
+
+    def extract(self, text: str) -> None:
+        return None
+
+
+class Nap(Trainer):
+    name = "nap"
+
+
+def test_every_kind_of_component_can_come_from_a_plugin() -> None:
+    manager = PluginManager()
+    manager.register(
+        providing(
+            harness_models=[Model("tiny", "org/tiny")],
+            harness_benchmarks=[Letters()],
+            harness_protocols=[Protocol("quick", 1, 0.0, 1.0, 10, "Go.")],
+            harness_normalizers=[Whole()],
+            harness_metrics=[Always()],
+            harness_reporters=[Shout()],
+            harness_trainers=[Nap()],
+            harness_samplers=[],
+        ),
+        "everything",
+    )
+    assert manager.problems == []
+    assert manager.models["tiny"].repo == "org/tiny"
+    assert manager.benchmark("ABC").name == "letters"
+    assert manager.protocol("quick").n == 1
+    assert manager.normalizer("whole").name == "whole"
+    assert manager.metrics["always"].compute({}, 1)["always"].value == 1.0
+    assert manager.reporter("shout").render([]) == "HELLO\n"
+    assert list(manager.trainers) == ["nap"]
+    assert manager.samplers == {}
+
+
+def test_two_components_of_one_name_are_an_error_that_names_both_plugins() -> None:
+    manager = PluginManager()
+    manager.register(providing(harness_benchmarks=[Letters()]), "first")
+    manager.register(providing(harness_benchmarks=[Letters()]), "second")
+    with pytest.raises(HarnessError, match=r"'letters': (first and second|second and first)"):
+        _ = manager.benchmarks
+
+
+def test_an_alias_may_not_hide_another_name() -> None:
+    class Abc(Letters):
+        name = "abc"
+        aliases = ()
+
+    manager = PluginManager()
+    manager.register(providing(harness_benchmarks=[Letters(), Abc()]), "both")
+    with pytest.raises(HarnessError, match="two plugins provide a benchmark called 'abc'"):
+        _ = manager.benchmarks
+
+
+def test_parameters_take_the_type_of_their_default_and_show_in_the_label() -> None:
+    manager = PluginManager()
+    manager.register(providing(harness_benchmarks=[Letters()]), "letters")
+    benchmark = manager.benchmark("letters:count=3,loud=yes")
+    assert benchmark.values == {"count": 3, "loud": "yes"}
+    assert benchmark.label == "letters:count=3,loud=yes"
+    assert manager.benchmark("letters:count=2").label == "letters"
+
+
+def test_a_hook_that_raises_is_reported_and_the_others_are_heard() -> None:
+    def broken() -> list[Benchmark]:
+        raise KeyError("oops")
+
+    manager = PluginManager()
+    manager.register(SimpleNamespace(harness_benchmarks=hookimpl(broken)), "broken")
+    manager.register(providing(harness_benchmarks=[Letters()]), "letters")
+    assert list(manager.benchmarks) == ["letters"]
+    assert "KeyError" in manager.problems[0].reason
+
+
+def test_load_plugins_can_be_narrowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "fresh" not in load_plugins(block=["benchmark-fresh"]).benchmarks
+    monkeypatch.setenv("HARNESS_NO_PLUGINS", "benchmark-fresh")
+    assert "fresh" not in load_plugins().benchmarks
+
+
+def test_all_built_in_plugins_load_without_problems(plugins: PluginManager) -> None:
+    assert plugins.problems == []
+    plugins._pluggy.check_pending()
+
+
+def test_a_listener_hears_of_a_run_from_start_to_finish(tmp_path: Path, write_chains: object) -> None:
+    heard: list[tuple[object, ...]] = []
+
+    class Listener:
+        @hookimpl
+        def harness_run_started(self, run: object, pending: int) -> None:
+            heard.append(("started", run.benchmark, pending))  # type: ignore[attr-defined]
+
+        @hookimpl
+        def harness_chain_graded(self, chain: object, grade: Grade) -> None:
+            heard.append(("graded", chain.problem_id, grade.status))  # type: ignore[attr-defined]
+
+        @hookimpl
+        def harness_run_finished(self, result: dict[str, object]) -> None:
+            heard.append(("finished", result["chains"]))
+
+        @hookimpl
+        def harness_checkpoint_saved(self, path: str, step: int) -> None:
+            heard.append(("saved", path, step))
+
+    manager = load_plugins()
+    manager.register(providing(harness_benchmarks=[Letters()]), "letters")
+    manager.register(Listener(), "listener")
+    chains = write_chains([{"problem_id": f"l{i}", "text": f"\\boxed{{{i * 2}}}"} for i in range(2)])  # type: ignore[operator]
+    flags = {"bench": "letters", "sampler": "replay", "chains": chains, "results": tmp_path / "results"}
+    (result,) = evaluate(load_config(None, flags), manager)
+    assert result["counts"]["correct"] == 1
+    assert heard == [
+        ("started", "letters", 2),
+        ("graded", "l0", "correct"),
+        ("graded", "l1", "incorrect"),
+        ("finished", 2),
+    ]
+    manager.tell("harness_checkpoint_saved", heard.append, path="out/checkpoint-2", stage="sft", step=2)  # type: ignore[arg-type]
+    assert heard[-1] == ("saved", "out/checkpoint-2", 2)

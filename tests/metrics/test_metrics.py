@@ -1,0 +1,92 @@
+"""pass@1, pass@k and cons@k, with DeepSeek-R1's vote: abstentions, ties at their expected value."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from statistics import fmean
+
+import pytest
+
+from harness import Grade, GradedChain, Metric
+from harness.plugins import PluginManager
+
+
+def graded(*answers: str | None, gold: str = "G", tokens: int | None = None) -> list[GradedChain]:
+    """Chains with these answers; None gives no answer."""
+    chains = []
+    for index, answer in enumerate(answers):
+        status = "no_answer" if answer is None else "correct" if answer == gold else "incorrect"
+        grade = Grade(status, answer, answer)  # type: ignore[arg-type]
+        chains.append(GradedChain("p", index, grade, tokens, truncated=False))
+    return chains
+
+
+@pytest.fixture
+def cons(plugins: PluginManager) -> Metric:
+    return plugins.metrics["cons@k"]
+
+
+def vote(cons: Metric, *answers: str | None) -> float:
+    return cons.compute({"p": graded(*answers)}, len(answers))["cons@k"].value
+
+
+def test_the_majority_wins_even_when_most_chains_are_wrong(cons: Metric) -> None:
+    assert vote(cons, "G", "G", "a", "b", "c") == 1.0
+    assert vote(cons, "G", "a", "a", "b", "c") == 0.0
+
+
+def test_chains_without_an_answer_abstain(cons: Metric) -> None:
+    assert vote(cons, "G", None, None, None) == 1.0
+    assert vote(cons, None, None) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (("G", "a"), 1 / 2),
+        (("G", "a", "b"), 1 / 3),
+        (("G", "G", "a", "a", "b"), 1 / 2),
+        (("a", "a", "b", "b", "G"), 0),
+    ],
+)
+def test_a_tie_scores_its_expected_value(cons: Metric, answers: tuple[str, ...], expected: float) -> None:
+    for order in itertools.permutations(answers):  # and does not depend on the order of the chains
+        assert vote(cons, *order) == pytest.approx(expected)
+
+
+def test_a_tie_by_brute_force_over_random_draws_of_a_winner(cons: Metric) -> None:
+    draw = random.Random(7)
+    for _ in range(200):
+        answers = [draw.choice(["G", "a", "b", None]) for _ in range(7)]
+        given = [a for a in answers if a is not None]
+        most = max((given.count(a) for a in given), default=0)
+        winners = sorted({a for a in given if given.count(a) == most})
+        expected = fmean([w == "G" for w in winners]) if winners else 0.0
+        assert vote(cons, *answers) == pytest.approx(expected)
+
+
+def test_ties_are_counted(cons: Metric) -> None:
+    problems = {"p": graded("G", "a"), "q": graded("G", "G"), "r": graded(None, None)}
+    assert cons.compute(problems, 2)["cons@k"].details["ties"] == 1
+
+
+def test_pass_at_1_is_the_mean_over_chains_and_then_over_problems(plugins: PluginManager) -> None:
+    problems = {"p": graded("G", "a", "a", "a"), "q": graded("G", "G", "G", None)}
+    score = plugins.metrics["pass@1"].compute(problems, 4)["pass@1"]
+    assert score.value == pytest.approx((0.25 + 0.75) / 2)
+    assert score.stderr == pytest.approx(0.25)  # s = 0.3536 over 2 problems, / sqrt(2)
+
+
+def test_pass_at_k_curve_ends_at_any_correct(plugins: PluginManager) -> None:
+    problems = {"p": graded("G", "a", "a", "a"), "q": graded("a", "b", "c", "d")}
+    score = plugins.metrics["pass@k"].compute(problems, 4)["pass@k"]
+    assert score.value == pytest.approx(0.5)
+    assert score.details["curve"] == pytest.approx({"1": 0.125, "2": 0.25, "4": 0.5})
+
+
+def test_lengths_leave_unknown_lengths_out(plugins: PluginManager) -> None:
+    lengths = plugins.metrics["lengths"]
+    problems = {"p": graded("G", tokens=100), "q": graded("G", tokens=None), "r": graded("G", tokens=300)}
+    assert lengths.compute(problems, 1)["mean_tokens"].value == 200
+    assert lengths.compute({"p": graded("G")}, 1) == {}
