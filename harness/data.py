@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import rowfiles
 from .errors import HarnessError
-from .rowfiles import Row
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
 __all__ = ["DataSource", "HubRows", "Row", "Rows"]
+
+Row = dict[str, Any]
 
 _log = logging.getLogger("harness")
 
@@ -83,6 +83,8 @@ class DataSource:
             HarnessError: no such file and no answer from the Hub (within 8 seconds), or an unreadable file.
         """
         stems = (stem,) if isinstance(stem, str) else tuple(stem)
+        from . import rowfiles
+
         found = self._file(stems)
         if found is not None:
             rows, origin = rowfiles.read(*found)
@@ -95,6 +97,8 @@ class DataSource:
         return result
 
     def _file(self, stems: Sequence[str]) -> tuple[Path, str] | None:
+        from .rowfiles import SUFFIXES
+
         if self.folder is None:
             return None
         if not self.folder.is_dir():
@@ -104,7 +108,7 @@ class DataSource:
             names = set(os.listdir(self.folder))
         except OSError as error:
             raise HarnessError(f"cannot read data folder {self.folder}: {error.strerror}") from None
-        wanted = [(stem + suffix, stem) for stem in stems for suffix in rowfiles.SUFFIXES]
+        wanted = [(stem + suffix, stem) for stem in stems for suffix in SUFFIXES]
         present = [(name, stem) for name, stem in wanted if name in names]
         if not present:
             return None
@@ -114,9 +118,11 @@ class DataSource:
         return self.folder / name, stem
 
     def _missing(self, stems: Sequence[str]) -> str:
+        from .rowfiles import SUFFIXES
+
         if self.folder is None:
             return f"no data folder is given for {stems[0]}"
-        return f"{self.folder} has no {' or '.join(stems)} ({', '.join(rowfiles.SUFFIXES)})"
+        return f"{self.folder} has no {' or '.join(stems)} ({', '.join(SUFFIXES)})"
 
 
 def _from_hub(hub: HubRows, missing: str, file_hint: str) -> Rows:
@@ -201,7 +207,9 @@ def _cached(hub: HubRows, revision: str | None) -> Rows | None:
 def _arrow(path: Path) -> list[dict[str, Any]]:
     import pyarrow as pa
 
-    if path.stat().st_size > rowfiles.MAX_BYTES:
+    from .rowfiles import MAX_BYTES
+
+    if path.stat().st_size > MAX_BYTES:
         raise ValueError("larger than any benchmark's data")
     with path.open("rb") as stream, pa.ipc.open_stream(stream) as reader:
         rows: list[dict[str, Any]] = reader.read_all().to_pylist()

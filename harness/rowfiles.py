@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from .data import Row
 from .errors import HarnessError
-
-Row = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".parquet", ".zip")
 """Endings of files that can be read, in the order in which they are looked for."""

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import Benchmark, HarnessError, Problem, hookimpl
 
-from . import level1, level2, level3, level4, level5, level6
-from .engine import GENERATOR, Level
-
 if TYPE_CHECKING:
     from harness.data import DataSource
 
-LEVELS: Mapping[int, Level] = {
-    module.LEVEL.number: module.LEVEL for module in (level1, level2, level3, level4, level5, level6)
-}
+    from .engine import Level
+
+LEVELS = range(1, 7)
 LARGEST = 10_000
 """Most problems in one set."""
+
+
+def load_level(number: int) -> Level:
+    """The families of a level, imported when they are first used: every command loads this plugin."""
+    level: Level = import_module(f".level{number}", __name__).LEVEL
+    return level
 
 
 class Fresh(Benchmark):
@@ -46,13 +50,15 @@ class Fresh(Benchmark):
 
     @property
     def level(self) -> Level:
-        return LEVELS[self.values["level"]]
+        return load_level(self.values["level"])
 
     def problems(self, data: DataSource | None = None) -> Iterator[Problem]:
         return self.level.problems(self.values["seed"], self.values["size"])
 
     def notes(self, problems: Sequence[Problem]) -> Mapping[str, Any]:
         """The version of the templates and how many problems each family contributes."""
+        from .engine import GENERATOR
+
         families = Counter(problem.metadata["family"] for problem in problems)
         return {"generator": GENERATOR, "level": self.level.title, "families": dict(families)}
 

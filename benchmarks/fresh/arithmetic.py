@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from math import gcd
 
-PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+PRIMES = (2, 3, 5, 7, 11)
+"""The primes that statements use."""
 
 
 @lru_cache(maxsize=4096)
@@ -43,28 +44,6 @@ def totient(n: int) -> int:
     for prime, _ in factor(n):
         n -= n // prime
     return n
-
-
-def tower(bases: tuple[int, ...], modulus: int) -> int:
-    """bases[0] ** (bases[1] ** ...) modulo `modulus`, every base at least 2.
-
-    By Euler's theorem in the form that needs no coprimality: a**e = a**(e mod phi + phi) (mod m) once
-    e >= log2(m).
-    """
-    if modulus == 1:
-        return 0
-    if len(bases) == 1:
-        return bases[0] % modulus
-    exponent = 1
-    for base in reversed(bases[1:]):
-        if exponent > 64:  # then the next power surely exceeds log2 of any modulus here
-            exponent = 1 << 16
-            break
-        exponent = base**exponent
-    if exponent < 1 << 16:
-        return pow(bases[0], exponent, modulus)
-    phi = totient(modulus)
-    return pow(bases[0], tower(bases[1:], phi) + phi, modulus)
 
 
 def recurrence_term(first: int, second: int, p: int, q: int, n: int, modulus: int) -> int:

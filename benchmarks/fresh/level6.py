@@ -8,9 +8,9 @@ from functools import lru_cache
 from itertools import combinations
 from math import factorial, gcd, prod
 
-from .arithmetic import PRIMES, factor, totient, tower
+from .arithmetic import PRIMES, factor, totient
 from .engine import Draw, Level, Posed
-from .wording import frac, listing, polynomial, power, recurrence
+from .wording import capital, frac, listing, polynomial, power, recurrence
 
 LEVEL = Level(6, "compositions in the manner of hard AIME and HMMT problems")
 
@@ -23,10 +23,7 @@ def triples_with_gcd_and_lcm(draw: Draw) -> Posed:
         return None
     # A prime with exponent e in lcm/gcd: exponents 0..e in each place, both 0 and e attained.
     count = prod((e + 1) ** size - 2 * e**size + (e - 1) ** size for e in exponents)
-    names = ("a", "b", "c", "d")[:size]
-    kind, group = (
-        ("triples", f"({', '.join(names)})") if size == 3 else ("quadruples", f"({', '.join(names)})")
-    )
+    kind, group = ("triples", "(a, b, c)") if size == 3 else ("quadruples", "(a, b, c, d)")
     return draw.phrase(
         f"How many ordered {kind} ${group}$ of positive integers have greatest common divisor ${shared}$ "
         f"and least common multiple ${shared * ratio}$?",
@@ -102,10 +99,9 @@ def power_tower(draw: Draw) -> Posed:
     a, b, c, d = draw.integer(2, 30), draw.integer(2, 12), draw.integer(2, 7), draw.integer(2, 4)
     modulus = draw.pick((100, 1000, draw.integer(11, 999), draw.integer(11, 999)))
     height = draw.integer(3, 4)
-    bases = (a, b, c, d)[:height]
-    inner = power(c, d) if height == 4 else str(c)
+    inner, top = (power(c, d), c**d) if height == 4 else (str(c), c)
     term = f"{a}^{{{b}^{{{inner}}}}}"
-    value = tower(bases, modulus)
+    value = pow(a, b**top, modulus)
     if value < 2:
         return None
     return draw.phrase(
@@ -182,9 +178,8 @@ def cevian(draw: Draw) -> Posed:
     p, q = draw.integer(1, 7), draw.integer(1, 7)
     if not (a < b + c and b < a + c and c < a + b) or gcd(p, q) > 1:
         return None
-    square = Fraction(q * c * c + p * b * b, p + q) - Fraction(
-        a * a * p * q, (p + q) ** 2
-    )  # Stewart's theorem
+    # Stewart's theorem
+    square = Fraction(q * c * c + p * b * b, p + q) - Fraction(a * a * p * q, (p + q) ** 2)
     return draw.phrase(
         f"In triangle $ABC$ we have $BC = {a}$, $CA = {b}$ and $AB = {c}$. The point $D$ lies on segment "
         rf"$BC$ with $BD : DC = {p} : {q}$. Then $AD^2 = \frac{{m}}{{n}}$ for relatively prime positive "
@@ -248,7 +243,7 @@ def sequences_with_bounded_steps(draw: Draw) -> Posed:
 
 @LEVEL.family
 def pascal_row(draw: Draw) -> Posed:
-    n, prime = draw.integer(50, 999), draw.pick(PRIMES[:5])
+    n, prime = draw.integer(50, 999), draw.pick(PRIMES)
     prime_to, rest = 1, n
     while rest:  # Lucas' theorem
         prime_to *= rest % prime + 1
@@ -304,18 +299,15 @@ def square_pairs(draw: Draw) -> Posed:
 def expected_draws(draw: Draw) -> Posed:
     red, others = draw.integer(3, 10), draw.integer(3, 20)
     wanted = draw.integer(2, red)
-    vessel, things = (
-        draw.pick(("urn", "bag", "box", "hat")),
-        draw.pick(("balls", "chips", "marbles", "tokens")),
-    )
+    vessel = draw.pick(("an urn", "a bag", "a box", "a hat"))
+    things = draw.pick(("balls", "chips", "marbles", "tokens"))
     expected = Fraction(wanted * (red + others + 1), red + 1)
     colour, other = draw.pick((("red", "white"), ("blue", "yellow"), ("green", "black")))
-    a_vessel = f"{'An' if vessel == 'urn' else 'A'} {vessel}"
     return draw.phrase(
-        f"{a_vessel} contains {red} {colour} and {others} {other} {things}. They are drawn one at a time, "
+        f"{capital(vessel)} contains {red} {colour} and {others} {other} {things}. They are drawn one at a time, "
         f"at random and without replacement, until {wanted} {colour} {things} have been drawn. Find the "
         f"expected number of {things} drawn, as a fraction in lowest terms or an integer.",
-        f"From {'an' if vessel == 'urn' else 'a'} {vessel} with {red} {colour} and {others} {other} "
+        f"From {vessel} with {red} {colour} and {others} {other} "
         f"{things}, {things} are taken out in random order without being put back. The process stops as "
         f"soon as {wanted} of the {things} taken out are {colour}. What is the expected number of {things} "
         "taken out?",

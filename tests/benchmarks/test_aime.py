@@ -6,9 +6,9 @@ import logging
 import random
 
 import pytest
-from harness_benchmarks.aime import AIME24, AIME25, harness_benchmarks
 
 from harness.data import DataSource
+from harness_benchmarks.aime import AIME24, AIME25, harness_benchmarks
 
 from .known_rows import DATA, data_of, load, needs_data, real_rows, refusal
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 import pytest
+
+from harness import HarnessError
 from harness_benchmarks.checks import (
     Item,
     Key,
@@ -26,8 +28,6 @@ from harness_benchmarks.checks import (
     unswapped_statements,
     without,
 )
-
-from harness import HarnessError
 
 ITEMS = [
     Item("x-1", "How many sheep does Ann have after buying 12 at the fair of Ulm?", "12"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from harness_benchmarks.columns import as_text, column, contest_numbers, ordinals
 
 from harness import HarnessError
+from harness_benchmarks.columns import as_text, column, contest_numbers, ordinals
 
 
 @pytest.mark.parametrize("name", ["problem", "Problem", "question", "Question", "problem statement"])

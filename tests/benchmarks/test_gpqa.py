@@ -6,9 +6,9 @@ import zipfile
 from collections import Counter
 
 import pytest
-from harness_benchmarks.gpqa import GPQADiamond, harness_benchmarks, shuffled
 
 from harness.data import DataSource
+from harness_benchmarks.gpqa import GPQADiamond, harness_benchmarks, shuffled
 
 from .known_rows import DATA, data_of, load, needs_data, real_gpqa, refusal
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from harness_benchmarks.hmmt import HMMT25, harness_benchmarks
-
 from harness.data import DataSource
+from harness_benchmarks.hmmt import HMMT25, harness_benchmarks
 
 from .known_rows import DATA, data_of, load, needs_data, real_rows, refusal
 

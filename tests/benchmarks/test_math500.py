@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from harness_benchmarks.math500 import MATH500, harness_benchmarks
-
 from harness.data import DataSource
+from harness_benchmarks.math500 import MATH500, harness_benchmarks
 
 from .known_rows import DATA, data_of, load, needs_data, real_rows, refusal
 

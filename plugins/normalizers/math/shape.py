@@ -177,7 +177,7 @@ def labels(node: Node) -> bool:
             continue
         if node.op == "fn" and node.value in ("abs", "det", "max", "min"):
             pass
-        elif node.op not in ("sym", "text", "mul", "div", "ratio", "seq", "bag") and not (
+        elif node.op not in ("sym", "text", "mul", "div", "pow", "ratio", "seq", "bag") and not (
             node.op == "const" and node.value in ("e", "i")
         ):
             return False

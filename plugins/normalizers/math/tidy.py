@@ -44,6 +44,7 @@ _WRAPPER = re.compile(
 _LAYOUT = re.compile(
     r"\\(?:left|right|[bB]ig+[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|q?quad|[,;:! ])(?![A-Za-z])|~"
 )
+_BRACE = re.compile(r"\\.|[{}]", re.S)
 _GAP = re.compile(r"\s+")
 _GAP_MEANS_NOTHING = re.compile(r"(?<=\W)\s|\s(?=[^\w\\])|(?<=[A-Za-z])\s(?=\d)|(?<=\d)\s(?=[A-Za-z])")
 _WORDS = re.compile(r"[^\W\d_][^\W\d_'\-]*(?:[ '.,;:\-]+[^\W\d_][^\W\d_'\-]*)*[.!]?")
@@ -73,7 +74,26 @@ def tidy(text: str) -> str:
             text = text.replace("\\[", " ").replace("\\]", " ")
     if "\\" in text or "{,}" in text:
         text = _THOUSANDS.sub("", text)
-    return _ends(text)
+    text = _ends(text)
+    while text.startswith(("\\boxed{", "\\fbox{")):
+        inside = _unboxed(text)
+        if inside is None:
+            break
+        text = _ends(inside)
+    return text
+
+
+def _unboxed(text: str) -> str | None:
+    """The content, if the whole text is one box (which may lack its closing brace)."""
+    begin, depth = text.index("{"), 0
+    for match in _BRACE.finditer(text, begin):
+        if match[0] == "{":
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
+            if depth == 0:
+                return text[begin + 1 : -1] if match.end() == len(text) else None
+    return text[begin + 1 :]
 
 
 def _ends(text: str) -> str:
