@@ -18,6 +18,7 @@ from .components import (
     Trainer,
 )
 from .errors import HarnessError, Interrupted, closest
+from .grading import extract_answer, grade
 from .hookspecs import hookimpl
 from .records import (
     Chain,
@@ -64,5 +65,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "closest",
+    "extract_answer",
+    "grade",
     "hookimpl",
 ]

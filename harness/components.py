@@ -77,9 +77,10 @@ class Benchmark(ABC):
 
     @property
     def label(self) -> str:
-        """The name with every parameter that differs from its default: `fresh:level=2,seed=7`."""
-        changed = [f"{k}={v}" for k, v in self.values.items() if v != self.parameters.get(k)]
-        return f"{self.name}:{','.join(changed)}" if changed else self.name
+        """The name, with all parameters where one differs from its default: `fresh:level=2,seed=0,size=50`."""
+        if self.values == dict(self.parameters):
+            return self.name
+        return f"{self.name}:{','.join(f'{k}={v}' for k, v in self.values.items())}"
 
 
 class Normalizer(ABC):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 _AS_NEAR = 0.15
 """Names whose similarity (0..1) is this much below that of the nearest one are not worth naming."""
 

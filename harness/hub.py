@@ -44,7 +44,7 @@ def reachable() -> str | None:
         return "HF_HUB_OFFLINE is set"
 
     def ask() -> None:
-        from huggingface_hub.utils import get_session
+        from huggingface_hub import get_session
 
         get_session().head(endpoint(), timeout=_HTTP_TIMEOUT)
 
@@ -245,6 +245,6 @@ class _Failures:
 
 def _quiet_unless_terminal() -> None:
     if not sys.stderr.isatty():
-        from huggingface_hub.utils import disable_progress_bars
+        import huggingface_hub.utils
 
-        disable_progress_bars()
+        huggingface_hub.utils.disable_progress_bars()  # type: ignore[attr-defined,unused-ignore]

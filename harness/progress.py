@@ -11,6 +11,9 @@ class Progress:
     def started(self, label: str, total: int, stored: int) -> None:
         """A benchmark's run begins: how many chains it wants and how many of those are stored already."""
 
+    def sampling(self) -> None:
+        """The engine is loaded and begins to sample."""
+
     def stored(self, label: str, chain: Chain) -> None:
         """A chain is on disk."""
 

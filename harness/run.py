@@ -292,6 +292,7 @@ def _carry_out(
             for run in runs:
                 if pending[run.info.benchmark]:
                     _record_session(run, descriptions[run.info.benchmark], engine)
+            progress.sampling()
             _sample(engine, requests, runs, finish)
     for run in runs:
         if run.info.benchmark not in results:

@@ -36,7 +36,7 @@ FORMAT: Final = 1
 """Version of the run folder format; readers refuse a newer one."""
 
 _SYNC_SECONDS: Final = 1.0
-_BATCH_BYTES: Final = 32 * 2**20
+_BATCH_BYTES: Final = 8 * 2**20
 _COLUMNS: Final = tuple(f.name for f in fields(Chain) if f.name != "benchmark")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -66,9 +66,36 @@ def _disk_error(error: OSError, path: Path) -> HarnessError:
     return HarnessError(f"cannot write {path}: {error.strerror or error}")
 
 
-def printable(text: str) -> str:
-    """The text with lone surrogates, which no file can hold, replaced by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _printable(value: Any) -> Any:
+    """The value with lone surrogates, which no file can hold, replaced by U+FFFD in all its texts."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {key: _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    """A row as one line of JSON."""
+    try:
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        return orjson.dumps(_printable(row), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _table(lines: Sequence[bytes], schema: pa.Schema) -> pa.Table:
+    """Lines of JSON as a table. Parsed by Arrow itself, which makes no Python object of a row."""
+    import pyarrow as pa
+    from pyarrow.json import ParseOptions, ReadOptions, read_json
+
+    if not lines:
+        return schema.empty_table()
+    block = b"".join(lines)
+    return read_json(
+        pa.BufferReader(block),
+        read_options=ReadOptions(use_threads=False, block_size=len(block) + 1),
+        parse_options=ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -231,11 +258,7 @@ class RunFolder:
         if key in self._spans or key in self._in_parquet:
             return
         row = {name: getattr(chain, name) for name in _COLUMNS}
-        try:
-            line = orjson.dumps(row)
-        except TypeError:  # lone surrogates
-            line = orjson.dumps({k: printable(v) if isinstance(v, str) else v for k, v in row.items()})
-        line += b"\n"
+        line = _line(row)
         journal = self._open_journal()
         try:
             _write_all(journal, line)
@@ -273,60 +296,62 @@ class RunFolder:
 
     def write_problems(self, problems: Iterable[Problem], prompts: Iterable[Prompt]) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        rows = [
-            {
-                "id": problem.id,
-                "text": problem.text,
-                "gold": problem.gold,
-                "choices": list(problem.choices),
-                "metadata": orjson.dumps(dict(problem.metadata), default=str).decode(),
-                "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
-            }
+        lines = [
+            _line(
+                {
+                    "id": problem.id,
+                    "text": problem.text,
+                    "gold": problem.gold,
+                    "choices": list(problem.choices),
+                    "metadata": orjson.dumps(dict(problem.metadata), default=str).decode(),
+                    "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
+                }
+            )
             for problem, prompt in zip(problems, prompts, strict=True)
         ]
         message = pa.struct([("role", pa.string()), ("content", pa.string())])
-        text = pa.string()
-        schema = pa.schema(
-            [
-                ("id", text),
-                ("text", text),
-                ("gold", text),
-                ("choices", pa.list_(text)),
-                ("metadata", text),
-                ("messages", pa.list_(message)),
-            ]
-        )
-        table = pa.Table.from_pylist(rows, schema=schema)
-        write_atomically(
-            self.path / "problems.parquet", lambda file: pq.write_table(table, file, compression="zstd")
-        )
+        texts = [(name, pa.string()) for name in ("id", "text", "gold", "metadata")]
+        lists = [("choices", pa.list_(pa.string())), ("messages", pa.list_(message))]
+        self._write_table("problems.parquet", _table(lines, pa.schema([*texts, *lists])))
 
     def write_grades(self, grades: Mapping[Key, Grade], grader: str, order: Sequence[str]) -> None:
         """Write the grades of all chains; `grader` names the normalizer and its version."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         rank = {problem_id: i for i, problem_id in enumerate(order)}
-        keys = sorted(grades, key=lambda key: (rank[key[0]], key[1]))
-        rows = [grades[key] for key in keys]
-        safe = [None if g.answer is None else printable(g.answer) for g in rows]
-        classes = [None if g.answer_class is None else printable(g.answer_class) for g in rows]
-        table = pa.table(
-            {
-                "problem_id": pa.array([key[0] for key in keys], pa.string()),
-                "index": pa.array([key[1] for key in keys], pa.int32()),
-                "status": pa.array([g.status for g in rows], pa.string()),
-                "correct": pa.array([g.correct for g in rows], pa.bool_()),
-                "answer": pa.array(safe, pa.string()),
-                "answer_class": pa.array(classes, pa.string()),
-                "rule": pa.array([g.rule for g in rows], pa.string()),
-            }
-        ).replace_schema_metadata({"grader": grader})
-        write_atomically(
-            self.path / "grades.parquet", lambda file: pq.write_table(table, file, compression="zstd")
+        lines = [
+            _line(
+                {
+                    "problem_id": key[0],
+                    "index": key[1],
+                    "status": grade.status,
+                    "correct": grade.correct,
+                    "answer": grade.answer,
+                    "answer_class": grade.answer_class,
+                    "rule": grade.rule,
+                }
+            )
+            for key, grade in sorted(grades.items(), key=lambda item: (rank[item[0][0]], item[0][1]))
+        ]
+        schema = pa.schema(
+            [
+                ("problem_id", pa.string()),
+                ("index", pa.int32()),
+                ("status", pa.string()),
+                ("correct", pa.bool_()),
+                ("answer", pa.string()),
+                ("answer_class", pa.string()),
+                ("rule", pa.string()),
+            ]
         )
+        table = _table(lines, schema).replace_schema_metadata({"grader": grader})
+        self._write_table("grades.parquet", table)
+
+    def _write_table(self, name: str, table: pa.Table) -> None:
+        import pyarrow.parquet as pq
+
+        write_atomically(self.path / name, lambda file: pq.write_table(table, file, compression="zstd"))
 
     def read_grades(self) -> StoredGrades | None:
         """The stored grades, or None where there are none."""
@@ -415,11 +440,7 @@ class RunFolder:
                 yield {name: row.get(name) for name in columns}
 
     def _rows(self, order: Sequence[str], columns: Sequence[str] = _COLUMNS) -> Iterator[dict[str, Any]]:
-        rank = {problem_id: i for i, problem_id in enumerate(order)}
-
-        def place(key: Key) -> tuple[int, str, int]:
-            return rank.get(key[0], len(rank)), key[0], key[1]
-
+        place = _place(order)
         if not self._spans:
             yield from self._parquet_rows(columns)
             return
@@ -431,15 +452,29 @@ class RunFolder:
             self._parquet_rows(columns), journal, key=lambda row: place((row["problem_id"], row["index"]))
         )
 
+    def _lines(self, order: Sequence[str]) -> Iterator[bytes]:
+        """Stored chains as lines of JSON, in order; those of the journal as they stand there."""
+        if self._in_parquet:
+            yield from map(_line, self._rows(order))
+            return
+        with self._journal_path.open("rb") as journal:
+            for key in sorted(self._spans, key=_place(order)):
+                journal.seek(self._spans[key].offset)
+                yield journal.read(self._spans[key].length)
+
     def _write_parquet(self, file: IO[bytes], order: Sequence[str]) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         schema = _chain_schema()
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
-            for rows in _batches(self._rows(order)):
-                columns = [pa.array([row[f.name] for row in rows], f.type) for f in schema]
-                writer.write_batch(pa.record_batch(columns, schema=schema))
+            for lines in _batches(self._lines(order)):
+                writer.write_table(_table(lines, schema))
+
+
+def _place(order: Sequence[str]) -> Callable[[Key], tuple[int, str, int]]:
+    """Sort key: by the problems' order, then by sample index."""
+    rank = {problem_id: i for i, problem_id in enumerate(order)}
+    return lambda key: (rank.get(key[0], len(rank)), key[0], key[1])
 
 
 def _chain_schema() -> pa.Schema:
@@ -458,13 +493,13 @@ def _chain_schema() -> pa.Schema:
     return pa.schema([(name, types[name]) for name in _COLUMNS])
 
 
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows in groups of about `_BATCH_BYTES` of text, so that memory stays bounded."""
-    batch: list[dict[str, Any]] = []
+def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Lines in groups of about `_BATCH_BYTES`, so that memory stays bounded."""
+    batch: list[bytes] = []
     size = 0
-    for row in rows:
-        batch.append(row)
-        size += len(row["text"]) + len(row["reasoning"])
+    for line in lines:
+        batch.append(line)
+        size += len(line)
         if size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0

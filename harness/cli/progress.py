@@ -64,6 +64,10 @@ class _Counting(Progress):
     def started(self, label: str, total: int, stored: int) -> None:
         self._tallies[label] = _Tally(total, stored)
 
+    def sampling(self) -> None:
+        for tally in self._tallies.values():
+            tally.started = time.monotonic()
+
     def stored(self, label: str, chain: Chain) -> None:
         tally = self._tallies[label]
         if not tally.sampled:

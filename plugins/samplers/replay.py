@@ -14,7 +14,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,12 +86,12 @@ class ChainFile:
             raise HarnessError("the replay sampler reads chains from a file: give it with --chains FILE")
         return cls(Path(options["chains"]))
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Hex SHA-256 of the file's bytes."""
         try:
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            stat = self.path.stat()
+            return _digest(self.path, stat.st_size, stat.st_mtime_ns)
         except OSError as error:
             raise HarnessError(f"cannot read chains from {self.path}: {error.strerror or error}") from None
 
@@ -149,6 +149,12 @@ class ChainFile:
                     yield from batch.to_pylist()
         except pa.ArrowException as error:
             raise HarnessError(f"cannot read chains from {self.path}: {error}") from None
+
+
+@cache
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class ReplayEngine(Engine):

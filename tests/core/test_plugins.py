@@ -124,6 +124,7 @@ def test_parameters_take_the_type_of_their_default_and_show_in_the_label() -> No
     benchmark = manager.benchmark("letters:count=3,loud=yes")
     assert benchmark.values == {"count": 3, "loud": "yes"}
     assert benchmark.label == "letters:count=3,loud=yes"
+    assert manager.benchmark("letters:loud=yes").label == "letters:count=2,loud=yes"
     assert manager.benchmark("letters:count=2").label == "letters"
 
 
