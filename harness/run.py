@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -115,7 +115,7 @@ class Run:
         missing = self._lengths.keys() - self._grades.keys()
         self._stored_grades_complete = not missing and bool(self._lengths)
         total = len(self._order) * self.info.protocol.n
-        self._progress.started(self.info.benchmark, total, total - len(self.pending()))
+        self._progress.started(self.info.benchmark, total, total - self.missing)
         if missing:
             for chain in self.folder.chains(self._order, only=missing):
                 self._grade(chain)
@@ -292,6 +292,7 @@ def _carry_out(
             for run in runs:
                 if pending[run.info.benchmark]:
                     _record_session(run, descriptions[run.info.benchmark], engine)
+            _warn_of_short_context(engine, protocol, progress)
             progress.sampling()
             _sample(engine, requests, runs, finish)
     for run in runs:
@@ -306,7 +307,18 @@ def _carry_out(
     return [results[run.info.benchmark] for run in runs]
 
 
-def _sample(engine: Engine, requests: Sequence[Request], runs: Sequence[Run], finish: Any) -> None:
+def _warn_of_short_context(engine: Engine, protocol: Protocol, progress: Progress) -> None:
+    context = engine.info.get("context")
+    if isinstance(context, int) and context < protocol.max_tokens:
+        progress.note(
+            f"the model's context is {context:,} tokens, less than the budget of {protocol.max_tokens:,}: chains "
+            "are cut off where the context ends and count as truncated"
+        )
+
+
+def _sample(
+    engine: Engine, requests: Sequence[Request], runs: Sequence[Run], finish: Callable[[Run], None]
+) -> None:
     """Store and grade chains as they come; a benchmark whose last chain has come is finished at once."""
     by_label = {run.info.benchmark: run for run in runs}
     wanted = {request.key for request in requests}

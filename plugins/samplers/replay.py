@@ -13,10 +13,10 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
@@ -34,6 +34,7 @@ from harness import (
 )
 from harness.models import ResolvedModel
 
+_BUFFER = 2**20  # bytes read at once: chains are long
 _MAX_LINE = 256 * 2**20  # bytes; the longest chains seen are below 1 MB
 
 Row = dict[str, Any]
@@ -59,19 +60,21 @@ class Replay(Sampler):
 
     def defaults(self, options: Mapping[str, str]) -> SamplerDefaults:
         file = ChainFile.of(options)
-        counts: Counter[str] = Counter()
-        model = None
-        for _, row in file.rows():
-            counts[_problem_name(row)] += 1
-            model = model or row.get("model")
-        if not counts:
-            raise HarnessError(f"{file.path} holds no chains")
-        fewest, most = min(counts.values()), max(counts.values())
+        fewest, most, model = file.summary
         if fewest != most:
             raise HarnessError(
                 f"{file.path} holds between {fewest} and {most} chains a problem: say how many to use with --n"
             )
-        return SamplerDefaults(n=most, model=str(model) if model else file.path.name.split(".")[0])
+        return SamplerDefaults(n=most, model=model or file.path.name.split(".")[0])
+
+
+class Summary(NamedTuple):
+    """What a file of chains holds."""
+
+    fewest: int
+    """Chains of the problem that has the fewest of them."""
+    most: int
+    model: str | None
 
 
 class ChainFile:
@@ -89,11 +92,24 @@ class ChainFile:
     @property
     def digest(self) -> str:
         """Hex SHA-256 of the file's bytes."""
+        return _digest(self.path, self._state)
+
+    @property
+    def summary(self) -> Summary:
+        return _summary(self.path, self._state)
+
+    @property
+    def _state(self) -> tuple[int, int]:
+        """Size and time of the last change: what has been learnt of a file holds while these are the same."""
         try:
             stat = self.path.stat()
-            return _digest(self.path, stat.st_size, stat.st_mtime_ns)
         except OSError as error:
-            raise HarnessError(f"cannot read chains from {self.path}: {error.strerror or error}") from None
+            raise self._unreadable(error) from None
+        return stat.st_size, stat.st_mtime_ns
+
+    def _unreadable(self, error: Exception) -> HarnessError:
+        reason = getattr(error, "strerror", None) or error
+        return HarnessError(f"cannot read chains from {self.path}: {reason}")
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """Rows with their number, from 1.
@@ -109,8 +125,7 @@ class ChainFile:
                     raise self._bad(number, "has neither text nor generation")
                 yield number, row
         except (OSError, EOFError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise HarnessError(f"cannot read chains from {self.path}: {reason}") from None
+            raise self._unreadable(error) from None
 
     def _bad(self, number: int, what: str) -> HarnessError:
         return HarnessError(f"{self.path}, row {number}: {what}")
@@ -119,8 +134,10 @@ class ChainFile:
         if self.path.suffix == ".parquet":
             yield from enumerate(self._parquet_rows(), 1)
             return
-        opener = gzip.open if self.path.suffix == ".gz" else open
-        with opener(self.path, "rb") as file:
+        with (
+            self.path.open("rb", buffering=_BUFFER) as plain,
+            gzip.open(plain) if self.path.suffix == ".gz" else nullcontext(plain) as file,
+        ):
             number = 0
             while line := file.readline(_MAX_LINE):
                 number += 1
@@ -152,9 +169,24 @@ class ChainFile:
 
 
 @cache
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: Path, state: tuple[int, int]) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ChainFile(path)._unreadable(error) from None
+
+
+@cache
+def _summary(path: Path, state: tuple[int, int]) -> Summary:
+    counts: Counter[str] = Counter()
+    model = None
+    for _, row in ChainFile(path).rows():
+        counts[_problem_name(row)] += 1
+        model = model or row.get("model")
+    if not counts:
+        raise HarnessError(f"{path} holds no chains")
+    return Summary(min(counts.values()), max(counts.values()), str(model) if model else None)
 
 
 class ReplayEngine(Engine):

@@ -10,28 +10,37 @@ Conventions, the same for every benchmark:
 * `x = 5` is 5, `f(x) = 2x` is 2x, `x + y = 5` is not 5; equations are equal up to a factor;
 * a unit behind a value is dropped, but two different known units differ; currency signs are dropped;
 * `45^\\circ` is 45 and is pi/4; `50%` is 50 and is 0.5; nothing else is ever multiplied by 100;
+* a number in a written base equals no plain number; bases are compared by value;
 * decimals are exact, unless one side is written with ten digits or more: then to its last place.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from . import values
-from .nodes import Node, Unparsed
+from . import fingerprint, values
+from .letters import letter
+from .nodes import MAX_TEXT, Node, Unparsed
 from .parse import parse
-from .shape import INFINITY, STRUCTURES, labels, shape, unlabelled
+from .shape import INFINITY, REALS, STRUCTURES, labels, shape, unlabelled
 from .tidy import squash, tidy, words
 from .values import Unvalued, Value
-from .words import RESULT_WORDS, unit_key
+from .words import ALL_REALS, CONSTANTS, NO_SOLUTION, RESULT_WORDS, unit_key
 
 MANY_DIGITS = 10
 """A decimal with this many significant digits is taken for a rounded value, one with fewer for exact."""
+DOUBLE = 2.0**-51
+"""Last digits that floating-point arithmetic leaves uncertain, relative to the value."""
 _MAX_PAIRWISE = 80
+_SENTENCE = 120  # characters beyond which a text with a full stop is taken for a solution
+_MAX_TIDIED = 4 * MAX_TEXT
 _MAX_CACHED = 600
+_CHOICE = re.compile(r"\([A-J]\)|[A-J]\)")
+_WORD = re.compile(r"[^\W\d_]{3}")  # "p-q" is no word
 _COMMA_IN_NUMBER = re.compile(r"\d,\d{3}")
 
 
@@ -51,9 +60,16 @@ def read(text: str, thousands: bool = True) -> Reading:
 
 
 def _read(text: str, thousands: bool) -> Reading:
+    if len(text) > _MAX_TIDIED:
+        plain = text.strip()
+        return Reading(plain, plain, None, None)
     tidied = tidy(text)
     squashed = squash(tidied)
     found = words(squashed) if len(squashed) <= _MAX_CACHED else None
+    if found in ALL_REALS or found in NO_SOLUTION:
+        return Reading(tidied, squashed, None, REALS if found in ALL_REALS else Node("set"))
+    if found in CONSTANTS:
+        found = None
     return Reading(tidied, squashed, found, _node(text, tidied, thousands))
 
 
@@ -61,20 +77,26 @@ _read_cached = lru_cache(maxsize=4096)(_read)
 
 
 def _node(text: str, tidied: str, thousands: bool) -> Node | None:
-    try:
-        return shape(parse(tidied, thousands))
-    except (Unparsed, RecursionError):
-        pass
+    solution = len(tidied) > _SENTENCE and (". " in tidied or "\n" in text)
+    if not solution and (node := _shaped(tidied, thousands)) is not None:
+        return node
     # A gold that is a whole sentence or solution
     from .extract import extract
 
     found = extract(text)
-    if found is None or len(found.answer) >= len(text.strip()):
-        return None
+    if found is not None and len(found.answer) < len(text.strip()):
+        return _shaped(tidy(found.answer), thousands)
+    return _shaped(tidied, thousands) if solution else None
+
+
+def _shaped(tidied: str, thousands: bool) -> Node | None:
     try:
-        return shape(parse(tidy(found.answer), thousands))
+        return shape(parse(tidied, thousands))
     except (Unparsed, RecursionError):
         return None
+
+
+_evaluate = lru_cache(maxsize=2048)(values.evaluate)
 
 
 class ExactLeaves:
@@ -82,7 +104,7 @@ class ExactLeaves:
 
     def value(self, node: Node) -> Value | None:
         try:
-            return values.evaluate(node)
+            return _evaluate(node)
         except (Unvalued, RecursionError, ZeroDivisionError, OverflowError):
             return None
 
@@ -102,11 +124,11 @@ class ExactLeaves:
     def proportional(self, a: tuple[Node, Node], b: tuple[Node, Node], positive: bool) -> bool | None:
         """Whether a[0] - a[1] and b[0] - b[1] vanish together (`positive`: have the same sign)."""
         try:
-            left, right = (values.subtract(values.evaluate(x), values.evaluate(y)) for x, y in (a, b))
+            left, right = (values.subtract(_evaluate(x), _evaluate(y)) for x, y in (a, b))
             if not left.terms or not right.terms:
                 return left.terms == right.terms
-            content_l, rest_l = values._primitive(left)
-            content_r, rest_r = values._primitive(right)
+            content_l, rest_l = values.primitive(left)
+            content_r, rest_r = values.primitive(right)
         except (Unvalued, RecursionError, ZeroDivisionError, OverflowError):
             return None
         if rest_l.terms == rest_r.terms:
@@ -125,7 +147,7 @@ class ExactLeaves:
         x, y = left.rational, right.rational
         if not places or x is None or y is None:
             return None
-        return abs(x - y) <= max(places)
+        return bool(abs(x - y) <= max(*places, Fraction(DOUBLE) * max(abs(x), abs(y))))
 
 
 class Comparer:
@@ -154,6 +176,9 @@ class Comparer:
         if a.op in ("bag", "set"):
             if b.op in ("bag", "set"):
                 return self.bags(a, b)
+            if a.op == "bag" and b.op == "union":  # x < 1 or x > 2
+                parts = [unlabelled(item) or item for item in a.args]
+                return self.in_any_order(parts, list(b.args))
             if a.op == "bag":
                 ordered = _vector(b)
                 if ordered is not None and not _half_open(b):
@@ -182,7 +207,7 @@ class Comparer:
                 [unlabelled(by_name[name]) or by_name[name] for name in names_l],
             )
         if any(item.op == "eq" for item in (*left, *right)):
-            distinct = [names for names in (names_l, names_r) if names and len({n[:1] for n in names}) == len(names) > 1]
+            distinct = [n for n in (names_l, names_r) if n and len({name[:1] for name in n}) == len(n) > 1]
             equal = self.in_any_order(left, right)
             if equal:
                 return True
@@ -283,14 +308,17 @@ class Comparer:
                 if unit_a is not None and unit_b is not None and unit_a != unit_b:
                     return False
             return self.same(a.args[0] if a.op == "unit" else a, b.args[0] if b.op == "unit" else b)
-        if a.op == b.op and a.op in ("percent", "degree"):
-            return self.same(a.args[0], b.args[0])
+        if a.op in ("percent", "degree") and b.op in ("percent", "degree"):
+            return self.same(a.args[0], b.args[0]) if a.op == b.op else self.leaves.same(a, b)
         if b.op in ("percent", "degree"):
             a, b = b, a
         if a.op in ("percent", "degree"):
             plain = self.same(a.args[0], b)
             return plain if plain else _either(plain, self.leaves.same(a, b))
-        if a.op == b.op == "ratio" and a.value and b.value:  # times of day
+        if (a.op == "based") != (b.op == "based"):
+            return False  # asked for in base 8, "42" is no answer
+        # times of day and 1:2:3 are no quotients
+        if a.op == b.op == "ratio" and ((a.value and b.value) or len(a.args) != 2 or len(b.args) != 2):
             return self.in_order(list(a.args), list(b.args))
         return self.leaves.same(a, b)
 
@@ -357,7 +385,13 @@ def same_text(a: Reading, b: Reading) -> bool | None:
     if a.words is not None and b.words is not None:
         if a.words == b.words:
             return True
-        if min(len(a.words), len(b.words)) >= 4 and not _says_result(a.words) and not _says_result(b.words):
+        if (
+            min(len(a.words), len(b.words)) >= 4
+            and _WORD.search(a.words)
+            and _WORD.search(b.words)
+            and not _says_result(a.words)
+            and not _says_result(b.words)
+        ):
             return False
     return None
 
@@ -368,16 +402,29 @@ def _says_result(text: str) -> bool:
 
 def same(a_text: str, b_text: str, comparer: Comparer = EXACT) -> tuple[bool | None, str]:
     """Whether two answers are the same, and the rule that decided. None: this comparer cannot tell."""
+    values.BUDGET.refill()
     a, b = read(a_text), read(b_text)
     decided = same_text(a, b)
     if decided is not None:
         return decided, "text"
     result = _same_nodes(a, b, comparer)
-    if result is not True and (_COMMA_IN_NUMBER.search(a.text) or _COMMA_IN_NUMBER.search(b.text)):
-        # "100,200" may be a list; then both are read as lists
-        if _same_nodes(read(a_text, False), read(b_text, False), comparer):
-            return True, "list"
+    commas = _COMMA_IN_NUMBER.search(a.text) or _COMMA_IN_NUMBER.search(b.text)
+    # "100,200" may be a list; then both are read as lists
+    if result is not True and commas and _same_nodes(read(a_text, False), read(b_text, False), comparer):
+        return True, "list"
+    if result is not True and _same_letter(a, b):
+        return True, "letter"
     return result, "value"
+
+
+def _same_letter(a: Reading, b: Reading) -> bool:
+    """Whether one answer is a choice letter and the other that choice with its content: B and "(B) 42"."""
+    for bare, full in ((a, b), (b, a)):
+        if bare.node is not None and bare.node.op == "sym" and len(full.text) <= _MAX_CACHED:
+            named = letter(full.text) if _CHOICE.match(full.squashed) else None
+            if named == bare.node.value:
+                return True
+    return False
 
 
 def _same_nodes(a: Reading, b: Reading, comparer: Comparer) -> bool | None:
@@ -398,8 +445,9 @@ def _same_nodes(a: Reading, b: Reading, comparer: Comparer) -> bool | None:
 
 def key(text: str) -> str | None:
     """Canonical key of an answer from exact values and texts alone; None where that takes numeric work."""
+    values.BUDGET.refill()
     reading = read(text)
-    if reading.words is not None and len(reading.words) >= 4 and not _says_result(reading.words):
+    if reading.words is not None and _WORD.search(reading.words) and not _says_result(reading.words):
         return f"text:{reading.words}"
     if reading.node is None:
         return None
@@ -408,22 +456,38 @@ def key(text: str) -> str | None:
 
 def _exact_key(node: Node) -> str | None:
     value = EXACT.leaves.value(node)
-    number = None if value is None else value.rational
-    if number is not None:
-        return values.rational_text(number)
-    return f"sym:{node.value}" if node.op == "sym" else None
+    if value is None:
+        return None
+    number = value.rational
+    return fingerprint.of_value(value) if number is None else values.rational_text(number)
 
 
-def node_key(node: Node, leaf_key: "LeafKey") -> str | None:
+def _equation_key(node: Node) -> str | None:
+    """Key of an equation such as x + y = 5: its difference, up to a factor."""
+    if len(node.args) != 2 or any(part.op in STRUCTURES for part in node.args):
+        return None
+    try:
+        difference = values.subtract(_evaluate(node.args[0]), _evaluate(node.args[1]))
+        return f"equation {values.primitive(difference)[1].key()}" if difference.terms else "equation 0"
+    except (Unvalued, RecursionError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def node_key(node: Node, leaf_key: Callable[[Node], str | None]) -> str | None:
     """Key of a shape, from the keys of its single values."""
     node = _single(node)
     op = node.op
     if op == "eq":
         value = unlabelled(node)
-        if value is not None:
-            return node_key(value, leaf_key)
+        return _equation_key(node) if value is None else node_key(value, leaf_key)
+    if op == "ratio" and (node.value or len(node.args) != 2):  # a time of day, or 1:2:3
+        return "time " + ":".join(str(leaf_key(arg)) for arg in node.args)
     if op in ("unit", "percent", "degree"):
-        return node_key(node.args[0], leaf_key)
+        inner = node_key(node.args[0], leaf_key)
+        return f"{inner} {unit_key(node.value)}" if inner is not None and inner.startswith("time ") else inner
+    if op == "based":
+        number = leaf_key(node)
+        return None if number is None else f"based {number}"
     if op == "text":
         return f"text:{squash(node.value).casefold()}"
     if op not in STRUCTURES:
@@ -439,9 +503,4 @@ def node_key(node: Node, leaf_key: "LeafKey") -> str | None:
         return opening + ";".join(known) + closing
     if op == "union":
         return "union{" + ";".join(sorted(known)) + "}"
-    return f"{op}{node.value if op != 'matrix' else node.value}({';'.join(known)})"
-
-
-from collections.abc import Callable  # noqa: E402
-
-LeafKey = Callable[[Node], "str | None"]
+    return f"{op}{node.value}({';'.join(known)})"

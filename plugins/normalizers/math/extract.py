@@ -6,10 +6,12 @@ Rules, strongest first; the name of the one that fired goes into the grade:
 boxed           the last complete \\boxed{...} or \\fbox{...} of the answer part
 boxes           the same, joined with the boxes before it in one enumeration
 statement       "the final answer is ..." behind the last box, or "the answer is ..." without any
-tag             <answer>...</answer>
+tag             <answer>...</answer>, or a last line "#### ..."
 bold            a last line that ends in **...**
 math            the last formula of the last paragraph
 line            a last line that is a value by itself, or ends in "is <value>"
+conclusion      the only number of a short last line that begins with "therefore" or the like
+letter          a choice letter that the text opens with ("D. ...") or ends by pointing at ("it's (D).")
 =============== ==================================================================================
 
 The answer part is what follows the last closing tag of the reasoning. Reasoning that was never closed holds no
@@ -23,45 +25,62 @@ import re
 
 from harness import Extraction
 
-from .nodes import Node, Unparsed
+from .letters import letter_in_prose
+from .nodes import Node
 from .parse import parse
-from .tidy import tidy, words, squash
+from .tidy import squash, tidy, words
+from .tokens import tokenize
+from .words import FUNCTIONS, word_set
 
 TAIL = 4000
 """Characters at the end of the answer part that are searched for anything but a box."""
 _JOIN_WINDOW = 400
 _MAX_JOINED = 40
+_MAX_TRIED = 500  # empty boxes and mentions of the word that are passed over
 
 _TAGS = (("<think>", "</think>", "think>"), ("<|begin_of_thought|>", "<|end_of_thought|>", "_of_thought|>"))
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _BARE_BOX = re.compile(r"\s*([-+]?\d+(?:[.,/]\d+)*|\\[A-Za-z]+|[A-Za-z])")
 _TEX_IN_GAP = re.compile(r"\\(?:q?quad|text(?:rm|bf|it)?|mathrm|mbox|[()\[\],;:! ]|\\)|[$&*{}~]")
 _NAME_BEFORE_BOX = re.compile(r"(?:^|[\s,])[A-Za-z](?:_\{?\w\}?)?(?:\([A-Za-z]\))?\s*=\s*$")
-_NO_JOIN = frozenset(
-    "so thus therefore hence then which is are equals gives get not but because since when where while i.e".split()
+_NO_JOIN = word_set(
+    "so thus therefore hence then which is are equals gives get not but because since when where while i.e"
 )
 _ANSWER = re.compile(
-    r"\b(?:answers?|solution|result)\b"
+    r"(?:\b(?:answers?|solution|result|respuesta|réponse|antwort|risposta|resposta|ответ)\b|答案)"
     r"(?P<middle>[ \t]+(?:to|for|of)\b[^.:\n=$]{0,60}?)?"
-    r"(?P<sign>[\s*_]*(?::|=|\b(?:is|are|equals|(?:should|would|must|will) be)\b(?!\s+not\b)|(?=\$|\\\(|\\\[)|\*\*\s*\n))"
-    r"[\s*_:]*(?:(?:therefore|thus|simply|just|option|choice|exactly)\b[\s:]*)?",
+    r"(?P<sign>[\s*_]*(?:[:：=]|是|为|\b(?:es|est|ist|è|is|are|equals|(?:should|would|must|will) be)\b(?!\s+not\b)|"
+    r"(?=\$|\\\(|\\\[)|\*\*\s*\n))"
+    r"[\s*_:：]*(?:(?:therefore|thus|simply|just|option|choice|exactly)\b[\s:]*)?",
     re.IGNORECASE,
 )
+_CHOICE = re.compile(r"\(?([A-J])\)?[,;:]\s+(?=[A-Za-z]{2})")
 _NO_ANSWER = re.compile(
     r"(?:correct|right|wrong|not|unknown|incorrect|valid|the same|as follows|given|below|above|clear|unclear|in the|"
     r"that|what|whether|in|to|indeed|therefore|simply)\b",
     re.IGNORECASE,
 )  # fmt: skip
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|<\||\s+I hope\b")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|。|\n|<\||\s+I hope\b")
 _MATH = re.compile(
     r"\$\$(.+?)\$\$|(?<!\\)\$((?:[^$\\]|\\.)+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|"
     r"(\\begin\{(?:p|b)matrix\}.+?\\end\{(?:p|b)matrix\})",
     re.S,
 )
+_MATH_MARK = re.compile(r"\$|\\[()\[\]]")
+_CONCLUDES = re.compile(r"\W*(?:therefore|thus|hence|so|in conclusion|consequently)\b", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?![\w.]*\d)")
+_SUBSTANCE = re.compile(r"\w")
 _PERCENT_BEHIND = re.compile(r"\s*(?:\\?%|percent\b)")
 _BOLD_END = re.compile(r"\*\*([^*\n]{1,200})\*\*[.!]?\s*$")
 _IS = re.compile(r"\b(?:is|are|=|equals|be)\s+(?=[^\s])")
-_END_MARKS = ("<|end_of_solution|>", "<|im_end|>", "<|eot_id|>", "</s>", "<|endoftext|>", "<｜end▁of▁sentence｜>")
+_END_MARKS = (
+    "<|end_of_solution|>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "</s>",
+    "<|endoftext|>",
+    "<｜end▁of▁sentence｜>",
+)
 
 
 def answer_span(text: str) -> tuple[int, int]:
@@ -110,29 +129,26 @@ def extract(text: str) -> Extraction | None:
 
 def last_box(text: str, start: int = 0, end: int | None = None) -> tuple[int, int, str] | None:
     """The last box that is not empty: where it begins, where it ends (-1: never), its content."""
-    here = len(text) if end is None else end
-    limit = here
-    while True:
-        at = text.rfind("box", start, here)
+    limit = here = len(text) if end is None else end
+    floor = start
+    for _ in range(_MAX_TRIED):
+        at, name = text.rfind("boxed", floor, here), "boxed"
+        other = text.rfind("\\fbox", max(floor, at), here)
+        if other > at:
+            at, name = other, "\\fbox"
+        marked = text.rfind("<|begin_of_box|>", max(floor, at), here)
+        if marked > at:
+            closing = text.find("<|end_of_box|>", marked, limit)
+            return marked, closing, text[marked + 16 : closing].strip()
         if at < 0:
             return None
-        here = at
-        if text.startswith("boxed", at):
-            name, begin = "boxed", at
-        elif at > start and text[at - 1] == "f" and text.startswith("\\fbox", max(at - 2, 0)):
-            name, begin = "box", at
-        else:
-            if text.startswith("<|begin_of_box|>", max(at - 11, 0)):
-                close = text.find("<|end_of_box|>", at)
-                if close >= 0:
-                    return at - 11, close, text[at + 5 : close].strip()
-            continue
-        escaped = text[begin - 1 : begin] == "\\" or name == "box"
-        found = _content(text, begin + len(name), limit, escaped)
+        found = _content(text, at + len(name), limit, name != "boxed" or text[at - 1 : at] == "\\")
         if found is not None:
             closing, content = found
             if closing < 0 or content:
-                return begin - 1, closing, content
+                return at - (name == "boxed"), closing, content
+        here = at
+    return None
 
 
 def _content(text: str, at: int, end: int, escaped: bool) -> tuple[int, str] | None:
@@ -209,6 +225,9 @@ def _without_box(tail: str) -> Extraction | None:
         content = tail[opening + 8 : close].strip() if opening >= 0 else ""
         if content:
             return Extraction(content, "tag")
+    marked = tail.rfind("#### ")
+    if marked >= 0 and "\n" not in tail[marked:] and len(tail) - marked < 200:
+        return Extraction(tail[marked + 5 :].strip(), "tag")
     stated = _stated(tail)
     if stated is not None:
         return Extraction(stated, "statement")
@@ -219,20 +238,25 @@ def _without_box(tail: str) -> Extraction | None:
         inner = _last_formula(content)
         if inner is not None or _is_value(content):
             return Extraction(inner if inner is not None else content, "bold")
-    if len(line) <= 300 and "$" not in line and _is_value(line):
-        return Extraction(_clean(line), "line")
+    said = _CONCLUDES.sub("", line, count=1).lstrip(" ,:") if len(line) <= 300 else ""
+    if said and not _MATH_MARK.search(said) and _is_value(said):
+        return Extraction(_clean(said), "line")
     formula = _last_formula(tail.rpartition("\n\n")[2])
     if formula is not None:
         return Extraction(formula, "math")
+    name = letter_in_prose(tail)
+    if name is not None:
+        return Extraction(name, "letter")
     if len(line) <= 300:
-        last = None
-        for last in _IS.finditer(line):
-            pass
-        if last is not None:
-            rest = _clean(line[last.end() :])
+        verbs = list(_IS.finditer(line))
+        if verbs:
+            rest = _clean(line[verbs[-1].end() :])
             if len(rest) <= 60 and _is_value(rest):
                 return Extraction(rest, "line")
-    return None
+    numbers = (
+        _NUMBER.findall(line) if len(line) <= 160 and _CONCLUDES.match(line) and line.endswith(".") else []
+    )
+    return Extraction(numbers[0], "conclusion") if len(numbers) == 1 else None
 
 
 def _stated(tail: str) -> str | None:
@@ -249,10 +273,17 @@ def _stated(tail: str) -> str | None:
         if rest.startswith("**"):
             rest = rest[2:]
         cut = _SENTENCE_END.search(rest)
-        while cut is not None and cut[0] == "." and rest[cut.start() - 3 : cut.start()].lower() in (" vs", "i.e", "e.g"):
+        while (
+            cut is not None
+            and cut[0] == "."
+            and rest[cut.start() - 3 : cut.start()].lower() in (" vs", "i.e", "e.g")
+        ):
             cut = _SENTENCE_END.search(rest, cut.end())
         content = _clean(rest[: cut.start()] if cut else rest)
-        if content and len(content.split()) <= 12 and not content.startswith("**"):
+        choice = _CHOICE.match(content)
+        if choice is not None:  # "D, it cannot be A"
+            return choice[1]
+        if _SUBSTANCE.search(content) and len(content.split()) <= 12 and not content.startswith("**"):
             inner = _MATH.search(content)
             if inner is not None and not _is_value(content):
                 content = _enumeration(content[inner.start() :])
@@ -277,9 +308,12 @@ def _enumeration(text: str) -> str:
 
 
 def _last_formula(paragraph: str) -> str | None:
-    matches = list(_MATH.finditer(paragraph))
+    matches = [match for match in _MATH.finditer(paragraph) if _SUBSTANCE.search(match[0])]
     if not matches:
         return None
+    behind = paragraph[matches[-1].end() :]
+    if len(behind) > 80 or any(c.isdigit() for c in behind):
+        return None  # a formula in passing
     first = len(matches) - 1
     while first and _enumerates(paragraph[matches[first - 1].end() : matches[first].start()]):
         first -= 1
@@ -305,8 +339,10 @@ def _is_value(text: str) -> bool:
     if found is not None:
         return " " not in found and len(found) <= 20
     try:
-        node = parse(tidied)
-    except (Unparsed, RecursionError):
+        if sum(t.kind == "word" and t.text not in FUNCTIONS for t in tokenize(tidied, True)) > 2:
+            return False  # prose
+        node = parse(tidied, sentence=False)
+    except Exception:  # noqa: BLE001 - extraction runs in the main process: what cannot be read is no value
         return False
     return node.op == "sym" or _has_number(node)
 

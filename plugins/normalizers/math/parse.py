@@ -15,8 +15,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from .nodes import MAX_DEPTH, MAX_DIGITS, Node, Unparsed
-from .tokens import ACCENTS, END, GREEK, Token, tokenize
-from .words import CONDITIONS, FUNCTIONS, INVERSES, RESULT_WORDS, UNITS
+from .tokens import ACCENTS, DOMAINS, END, GREEK, KNOWN, Token, tokenize
+from .words import CONDITIONS, FUNCTIONS, INVERSES, RESULT_WORDS, UNITS, word_set
 
 _RELATIONS = {
     "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "le": "<=", "ge": ">=", "ne": "!=",
@@ -27,18 +27,24 @@ _SUMS = {"+": "add", "-": "sub", "pm": "pm", "mp": "mp"}
 _SET_OPERATIONS = {"cup": "union", "cap": "inter", "setminus": "setminus"}
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "{": ("}",), "\\{": ("\\}", "}")}
 _BRACKETS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil"), "langle": ("rangle", "seq")}
-_FACTOR_COMMANDS = GREEK | ACCENTS | frozenset(FUNCTIONS) | frozenset(
-    "frac sqrt binom boxed pi infty emptyset lfloor lceil langle begin sum prod ldots".split()
-)  # fmt: skip
-_ENVIRONMENTS = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array".split())
+_FACTOR_COMMANDS = GREEK | ACCENTS | frozenset(FUNCTIONS) | frozenset(DOMAINS.values())
+_FACTOR_COMMANDS |= word_set(
+    "frac sqrt binom boxed pi infty emptyset lfloor lceil langle begin sum prod ldots reals"
+)
+_ENVIRONMENTS = word_set("matrix pmatrix bmatrix Bmatrix smallmatrix array")
 _NONE = frozenset[str]()
 
 ONE = Node("num", (), Fraction(1))
 MINUS_ONE = Node("num", (), Fraction(-1))
 
 
-def parse(text: str, thousands: bool = True) -> Node:
+def parse(text: str, thousands: bool = True, sentence: bool = True) -> Node:
     """The tree of a tidied answer.
+
+    Args:
+        text: the answer.
+        thousands: read "1,234" outside brackets as one number.
+        sentence: of a sentence ("The area is 5") read only what its verb leads to.
 
     Raises:
         Unparsed: it is no mathematics that this grammar covers, or it is over a limit of `nodes`.
@@ -46,7 +52,8 @@ def parse(text: str, thousands: bool = True) -> Node:
     >>> parse("1/2").op
     'div'
     """
-    parser = _Parser(_after_result_word(tokenize(text, thousands)))
+    tokens = tokenize(text, thousands)
+    parser = _Parser(_after_result_word(tokens) if sentence else tokens)
     node = parser.answer()
     if parser.at < len(parser.tokens):
         raise Unparsed(f"unexpected {parser.peek().text!r}")
@@ -137,16 +144,19 @@ class _Parser:
                     groups.append(items)
                     items = []
             elif token.kind in ("text", "word") and self.is_condition(token) and (items or groups):
-                while self.peek().kind != "end" and not (self.peek().kind == "op" and self.peek().text in closers):
+                while self.peek().kind != "end" and not (
+                    self.peek().kind == "op" and self.peek().text in closers
+                ):
                     self.at += 1
             else:
-                items.append(self.relation())
+                item = self.relation()
+                if not (items and _is_domain(item)):
+                    items.append(item)
                 token = self.peek()
                 if token.kind == "text" and self.is_condition(token):
                     continue
-                if not (
-                    token.kind in ("end", "sep") or (token.kind == "op" and (token.text in ",;" or token.text in closers))
-                ):
+                ended = token.kind in ("end", "sep")
+                if not ended and not (token.kind == "op" and (token.text in ",;" or token.text in closers)):
                     raise Unparsed(f"unexpected {token.text!r}")
         if items:
             groups.append(items)
@@ -188,13 +198,24 @@ class _Parser:
             op = _SET_OPERATIONS[self.next().text]
             right = self.sum()
             left = Node(op, (*left.args, right) if left.op == op and op == "union" else (left, right))
-        if self.is_op(":") and left.op != "seq":
-            self.at += 1
+        if self.peek().kind == "cmd" and self.peek().text in ("over", "choose"):
+            division = self.next().text == "over"
+            pair = (left, self.sum())
+            return Node("div", pair) if division else Node("fn", pair, "binom")
+        return self.ratio(left) if self.is_op(":") and left.op != "seq" else left
+
+    def ratio(self, left: Node) -> Node:
+        """3:2, 1:2:3, or a time of day: 12:30 p.m."""
+        parts, timely, unit = [left], left.op == "num", None
+        while self.take_op(":"):
+            clock = self.peek()
+            timely = timely and clock.kind == "num" and len(clock.text) == 2
             right = self.sum()
-            clock = self.tokens[self.at - 1]
-            timely = clock.kind == "num" and len(clock.text) == 2 and left.op == "num"
-            return Node("ratio", (left, right), timely)
-        return left
+            if right.op == "unit":
+                right, unit = right.args[0], right.value
+            parts.append(right)
+        node = Node("ratio", tuple(parts), timely)
+        return node if unit is None else Node("unit", (node,), unit)
 
     # -- sums and products
 
@@ -261,6 +282,9 @@ class _Parser:
                 if right.op == "num" and (mixed := self.mixed(right)) is not None:
                     right = mixed
                 # f(x) is read as a product, which is right for either meaning as long as both sides are read alike
+                if right.op in ("percent", "degree"):  # 2\pi\% is 2\pi percent
+                    node, plain = Node(right.op, (Node("mul", (node, right.args[0])),)), None
+                    continue
                 node, plain = Node("apply" if applied else "mul", (node, right)), None
             else:
                 return node
@@ -281,18 +305,20 @@ class _Parser:
         start, token = self.at, self.peek()
         if token.kind == "cmd" and token.text == "frac":
             right = self.factor()
-            if right.op == "div":
-                above, below = right.args
+            mark, fraction = (right.op, right.args[0]) if right.op in ("percent", "degree") else ("", right)
+            if fraction.op == "div":
+                above, below = fraction.args
                 if above.op == below.op == "num" and 0 < above.value < below.value:
-                    return Node("add", (whole, right))
+                    mixed = Node("add", (whole, fraction))
+                    return Node(mark, (mixed,)) if mark else mixed
             self.at = start
-        elif token.kind == "num" and token.spaced and token.text.isdigit():
-            if self.peek(1) == Token("op", "/") and (below_token := self.peek(2)).text.isdigit():
+        elif (
+            token.kind == "num" and token.spaced and token.text.isdigit() and self.peek(1) == Token("op", "/")
+        ):
+            number = self.peek(2)
+            if number.text.isdigit() and 0 < int(token.text) < int(number.text) and self.peek(3).text != "^":
                 self.at += 3
-                below = int(below_token.text)
-                if 0 < int(token.text) < below and self.peek().text != "^":
-                    return Node("add", (whole, Node("num", (), Fraction(int(token.text), below))))
-                self.at = start
+                return Node("add", (whole, Node("num", (), Fraction(int(token.text), int(number.text)))))
         return None
 
     def is_unit(self, token: Token, before: Node) -> bool:
@@ -334,7 +360,7 @@ class _Parser:
             return True
         if token.kind == "op":
             return token.text in ("(", "[", "{", "\\{", "...") or (token.text == "|" and self.bars == 0)
-        return token.kind == "cmd" and token.text in _FACTOR_COMMANDS
+        return token.kind == "cmd" and (token.text in _FACTOR_COMMANDS or token.text not in KNOWN)
 
     def factor(self) -> Node:
         self.enter()
@@ -348,10 +374,7 @@ class _Parser:
                 node = self.power(node)
             elif token.text == "!":
                 self.at += 1
-                if self.take_op("!"):
-                    node = Node("fn", (node,), "factorial2")
-                else:
-                    node = Node("fn", (node,), "factorial")
+                node = Node("fn", (node,), "factorial2" if self.take_op("!") else "factorial")
             elif token.text == "%":
                 self.at += 1
                 node = Node("percent", (node,))
@@ -359,7 +382,7 @@ class _Parser:
                 self.at += 1
                 if node.op == "sym":
                     node = Node("sym", (), node.value + "'")
-            elif token.text == "_" and node.op == "seq" or (token.text == "_" and node.op == "sym"):
+            elif token.text == "_" and node.op in ("seq", "sym"):
                 self.at += 1
                 node = _subscripted(node, _flat(self.script()))
             else:
@@ -406,7 +429,9 @@ class _Parser:
                 node = Node("sym", (), "'" * primes)
             elif self.peek().kind == "text" and self.peek(1).text == "}":
                 node = Node("text", (), self.next().text)
-            elif self.peek().kind == "word" and self.peek(1).text == "}" and self.peek().text not in FUNCTIONS:
+            elif (
+                self.peek().kind == "word" and self.peek(1).text == "}" and self.peek().text not in FUNCTIONS
+            ):
                 word = self.next().text
                 node = _letters(word) if len(word) < 3 else Node("sym", (), word)
                 if word in ("th", "st", "nd", "rd"):
@@ -475,7 +500,7 @@ class _Parser:
             if base.op == "num" and base.value.denominator == 1:
                 return Node("based", (), (text.lstrip("0") or "0", int(base.value)))
             raise Unparsed("subscript on a number")
-        if following.kind == "cmd" and following.text == "overline" and "." in text:
+        if following.kind == "cmd" and following.text in ("overline", "dot") and "." in text:
             self.at += 1
             repeat = self.script()
             digits = self.tokens[self.at - 2].text if repeat.op == "num" else ""
@@ -514,11 +539,29 @@ class _Parser:
     def bracket(self, opening: str) -> Node:
         self.enter()
         bars, self.bars = self.bars, 0
+        if opening in ("{", "\\{"):
+            self.skip_set_builder()
         groups = self.groups(frozenset(_CLOSERS[opening]))
         closing = self.expect(*_CLOSERS[opening])
         self.bars = bars
         self.depth -= 1
         return _bracketed(opening, groups, closing)
+
+    def skip_set_builder(self) -> None:
+        """{x | x > 5} and {x \\in R : x > 5} say what their condition says."""
+        if self.peek().kind != "let":
+            return
+        ahead = 1
+        if self.peek(1).kind == "cmd" and self.peek(1).text == "in" and self.peek(2).kind in ("let", "cmd"):
+            ahead = 3
+        if self.peek(ahead).kind == "op" and self.peek(ahead).text in ("|", ":"):
+            following = self.peek(ahead + 1)
+            if (
+                following.kind != "num"
+                or self.peek(ahead + 2).kind != "op"
+                or self.peek(ahead + 2).text not in "}\\}"
+            ):
+                self.at += ahead + 1
 
     def french(self) -> Node:
         self.enter()
@@ -539,6 +582,10 @@ class _Parser:
             return Node("const", (), "inf")
         if name == "emptyset":
             return Node("set")
+        if name == "reals":
+            return _REALS
+        if name in DOMAINS.values():
+            return Node("sym", (), "\\" + name)
         if name == "frac":
             return Node("div", (self.argument(), self.argument()))
         if name == "binom":
@@ -571,6 +618,8 @@ class _Parser:
             return self.big(name)
         if name == "begin":
             return self.environment()
+        if name not in KNOWN:
+            return Node("sym", (), "\\" + name)  # a name of the author's own
         raise Unparsed(f"unknown command {name!r}")
 
     def argument(self) -> Node:
@@ -586,10 +635,8 @@ class _Parser:
             self.tokens[self.at : self.at + 1] = [Token("let", c) for c in token.text]
         if self.peek().kind in ("end", "sep", "text"):
             raise Unparsed("missing argument")
-        if self.peek().kind == "num":
-            node = Node("num", (), _fraction(self.next().text))
-        else:
-            node = self.atom()
+        number = self.peek().kind == "num"
+        node = Node("num", (), _fraction(self.next().text)) if number else self.atom()
         self.depth -= 1
         return node
 
@@ -625,7 +672,9 @@ class _Parser:
         if name == "log" and base is not None:
             node = Node("div", (Node("fn", arguments, "ln"), Node("fn", (base,), "ln")))
         elif name == "lg":
-            node = Node("div", (Node("fn", arguments, "ln"), Node("fn", (Node("num", (), Fraction(10)),), "ln")))
+            node = Node(
+                "div", (Node("fn", arguments, "ln"), Node("fn", (Node("num", (), Fraction(10)),), "ln"))
+            )
         elif name == "log":
             node = Node("fn", arguments, "ln")
         elif name == "exp":
@@ -639,9 +688,11 @@ class _Parser:
     def arguments(self, name: str) -> tuple[Node, ...]:
         if self.is_op("(", "{", "\\{", "["):
             inner = self.factor() if self.is_op("{") else self.atom()
-            if inner.op == "seq" or (inner.op == "set" and len(inner.args) > 1):
+            if inner.op in ("seq", "set"):
+                if not inner.args:
+                    raise Unparsed("empty argument")
                 return inner.args
-            return (inner.args[0] if inner.op == "set" else inner,)
+            return (inner,)
         # \sin 2t, \ln xy: factors up to the next operator, function or bracket
         node = self.signed_factor() if self.peek().text in _SUMS else self.factor()
         while (token := self.peek()).kind in ("num", "let") or (
@@ -660,7 +711,13 @@ class _Parser:
                 low = self.script()
             else:
                 high = self.script()
-        if low is None or high is None or low.op != "rel" or low.value != ("=",) or low.args[0].op not in ("sym", "const"):
+        if (
+            low is None
+            or high is None
+            or low.op != "rel"
+            or low.value != ("=",)
+            or low.args[0].op not in ("sym", "const")
+        ):
             raise Unparsed("bounds of a sum")
         body = self.product()
         return Node("big", (body, low.args[1], high), (name, low.args[0].value))
@@ -703,6 +760,18 @@ class _Parser:
 
 
 # -- building nodes
+
+
+_INFINITY = Node("const", (), "inf")
+_REALS = Node("seq", (Node("mul", (MINUS_ONE, _INFINITY)), _INFINITY), ("(", ")"))
+
+
+def _is_domain(node: Node) -> bool:
+    """k in Z: a condition, no answer, where it stands behind one."""
+    if node.op != "rel" or node.value != ("in",):
+        return False
+    domain = node.args[1]
+    return domain == _REALS or (domain.op == "sym" and domain.value[1:] in DOMAINS.values())
 
 
 def _bag(items: list[Node]) -> Node:

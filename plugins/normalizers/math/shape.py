@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from itertools import product as combinations
 
 from .nodes import MAX_CHOICES, Node, Unparsed
 
 INFINITY = Node("const", (), "inf")
+REALS = Node("seq", (Node("mul", (Node("num", (), Fraction(-1)), INFINITY)), INFINITY), ("(", ")"))
 MINUS = Node("num", (), Fraction(-1))
 _LESS = frozenset({"<", "<="})
 _MORE = frozenset({">", ">="})
@@ -44,7 +46,7 @@ def shape(node: Node) -> Node:
         return _relation(node)
     if op in ("union", "inter", "setminus"):
         return _set_operation(Node(op, tuple(shape(arg) for arg in node.args)))
-    if op in ("add", "mul", "apply"):
+    if op in ("add", "mul", "apply") and _holds_matrix(node):
         return _matrix_arithmetic(node)
     return node
 
@@ -106,7 +108,26 @@ def _relation(node: Node) -> Node:
         parts.reverse()
         flipped = [sign.replace(">", "<") for sign in reversed(signs)]
         return _interval(parts, flipped) or Node("rel", tuple(parts), tuple(flipped))
+    if signs == ["!="]:
+        return _all_but_one(parts) or Node("rel", tuple(parts), tuple(signs))
     return Node("rel", tuple(parts), tuple(signs))
+
+
+def _all_but_one(parts: list[Node]) -> Node | None:
+    """x != 5 as x in (-inf, 5) or (5, inf)."""
+    if parts[0].op != "sym":
+        parts = parts[::-1]
+    variable, value = parts
+    if variable.op != "sym" or variable.value in symbols(value):
+        return None
+    return Node("eq", (variable, without(value)))
+
+
+def without(*points: Node) -> Node:
+    """The real line without some points, which are in order."""
+    ends = (negative(INFINITY), *points, INFINITY)
+    gaps = [Node("seq", pair, ("(", ")")) for pair in pairwise(ends)]
+    return Node("union", tuple(gaps)) if len(gaps) > 1 else gaps[0]
 
 
 def _interval(parts: list[Node], signs: list[str]) -> Node | None:
@@ -131,12 +152,11 @@ def _interval(parts: list[Node], signs: list[str]) -> Node | None:
         brackets = ("(" if brackets[1] == ")" else "[", ")" if brackets[0] == "(" else "]")
     if variable.op == "fn":  # |x|
         inner = variable.args[0]
+        mirrored = ("(" if brackets[1] == ")" else "[", ")" if brackets[0] == "(" else "]")
         if low == negative(INFINITY):
-            return Node("eq", (inner, Node("seq", (negative(high), high), ("(" if brackets[1] == ")" else "[", brackets[1]))))
-        mirrored = Node(
-            "seq", (negative(high), negative(low)), ("(" if brackets[1] == ")" else "[", ")" if brackets[0] == "(" else "]")
-        )
-        return Node("eq", (inner, Node("union", (mirrored, Node("seq", (low, high), brackets)))))
+            return Node("eq", (inner, Node("seq", (negative(high), high), (mirrored[0], brackets[1]))))
+        below = Node("seq", (negative(high), negative(low)), mirrored)
+        return Node("eq", (inner, Node("union", (below, Node("seq", (low, high), brackets)))))
     return Node("eq", (variable, Node("seq", (low, high), brackets)))
 
 
@@ -175,6 +195,9 @@ def labels(node: Node) -> bool:
         if node.op == "apply":
             stack.append(node.args[0])
             continue
+        if node.op == "pow" and node.args[1] == MINUS:  # f^{-1}(x)
+            stack.append(node.args[0])
+            continue
         if node.op == "fn" and node.value in ("abs", "det", "max", "min"):
             pass
         elif node.op not in ("sym", "text", "mul", "div", "pow", "ratio", "seq", "bag") and not (
@@ -194,15 +217,17 @@ def unlabelled(node: Node) -> Node | None:
         return last
     if last.op == "sym":
         return first
-    if not any(symbols(part) for part in node.args):
-        return last
-    return None
+    # a calculation: 2 + 3 = 5, a + b = 2 + 3 = 5
+    parts = node.args if len(node.args) == 2 else node.args[-1:]
+    return None if any(symbols(part) for part in parts) else last
 
 
 # -- sets and matrices
 
 
 def _set_operation(node: Node) -> Node:
+    # a single value among sets is the set of that value: {1, 2} \\setminus {2}
+    node = Node(node.op, tuple(arg if arg.op in STRUCTURES else Node("set", (arg,)) for arg in node.args))
     left, *others = node.args
     if node.op == "union":
         parts: list[Node] = []
@@ -215,12 +240,37 @@ def _set_operation(node: Node) -> Node:
     if left.op == "set" and all(other.op == "set" for other in others):
         right = {item for other in others for item in other.args}
         return Node("set", tuple(item for item in left.args if (item in right) == (node.op == "inter")))
+    if node.op == "setminus" and left == REALS and len(others) == 1 and others[0].op == "set":
+        points = others[0].args
+        if len(points) == 1 or all(
+            point.op in ("num", "mul", "div") and not symbols(point) for point in points
+        ):
+            return without(*sorted(points, key=_size)) if len(points) > 1 else without(*points)
     return node
 
 
+def _size(node: Node) -> float:
+    """Where a simple number lies on the line, for sorting."""
+    if node.op == "num":
+        return float(node.value)
+    if node.op == "mul":
+        return _size(node.args[0]) * _size(node.args[1])
+    if node.op == "div" and _size(node.args[1]):
+        return _size(node.args[0]) / _size(node.args[1])
+    raise Unparsed("order of points")
+
+
+def _holds_matrix(node: Node) -> bool:
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if node.op == "matrix":
+            return True
+        stack.extend(node.args)
+    return False
+
+
 def _matrix_arithmetic(node: Node) -> Node:
-    if not any(arg.op == "matrix" for arg in node.args) and node.args[0].op not in ("mul", "apply"):
-        return node
     args = [shape(arg) for arg in node.args]
     matrices = [arg for arg in args if arg.op == "matrix"]
     if not matrices:

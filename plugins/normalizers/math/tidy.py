@@ -36,7 +36,9 @@ _CONTROLS = dict.fromkeys((*range(32), 127), " ")
 _SUP_RUN = re.compile("[" + "".join(_SUPERSCRIPTS) + "]+")
 _SUB_RUN = re.compile("[" + "".join(_SUBSCRIPTS) + "]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_DOUBLED = re.compile(r"\\\\(?=(?:[dtc]?frac|sqrt|boxed|text|pi|cdot|times|left|right|pm|infty|in|cup)(?![A-Za-z]))")
+_DOUBLED = re.compile(
+    r"\\\\(?=(?:[dtc]?frac|sqrt|boxed|text|pi|cdot|times|left|right|pm|infty|in|cup)(?![A-Za-z]))"
+)
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,\\[!,;: ]|\\,|\\!,?|,\\!)(?:\\[!,;: ]|\s)*(?=\d{3}(?!\d))")
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|boldsymbol|bm|operatorname)\s*(?=\{)"
@@ -44,6 +46,7 @@ _WRAPPER = re.compile(
 _LAYOUT = re.compile(
     r"\\(?:left|right|[bB]ig+[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|q?quad|[,;:! ])(?![A-Za-z])|~"
 )
+_SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?:(?:\\[ ;:,]|[ ~])\d{3})+")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _GAP = re.compile(r"\s+")
 _GAP_MEANS_NOTHING = re.compile(r"(?<=\W)\s|\s(?=[^\w\\])|(?<=[A-Za-z])\s(?=\d)|(?<=\d)\s(?=[A-Za-z])")
@@ -75,6 +78,8 @@ def tidy(text: str) -> str:
     if "\\" in text or "{,}" in text:
         text = _THOUSANDS.sub("", text)
     text = _ends(text)
+    if _SPACED_THOUSANDS.fullmatch(text):  # 1 000 000
+        text = re.sub(r"[^\d-]", "", text)
     while text.startswith(("\\boxed{", "\\fbox{")):
         inside = _unboxed(text)
         if inside is None:
@@ -100,12 +105,14 @@ def _ends(text: str) -> str:
     # Punctuation and markdown around an answer say nothing; brackets and signs do.
     while True:
         before = text
-        text = text.strip(" *`\"")
+        text = text.strip(' *`"')
         if text.endswith((".", ",", ";", ":")) and not text.endswith("..."):
             text = text[:-1]
         if text.endswith("\\") and not text.endswith("\\\\"):
             text = text[:-1]
-        elif text.endswith(("\\,", "\\;", "\\!", "\\ ")) and not text.endswith(("\\\\,", "\\\\;", "\\\\!", "\\\\ ")):
+        elif text.endswith(("\\,", "\\;", "\\!", "\\ ")) and not text.endswith(
+            ("\\\\,", "\\\\;", "\\\\!", "\\\\ ")
+        ):
             text = text[:-2]
         if text.startswith((",", ";", ":")):
             text = text[1:]

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from .nodes import MAX_DIGITS, MAX_NODES, MAX_TEXT, Unparsed
-from .words import FUNCTIONS, PERCENT, SEPARATORS
+from .words import FUNCTIONS, PERCENT, SEPARATORS, word_set
 
 
 class Token(NamedTuple):
@@ -28,16 +28,22 @@ _REST = r"""
 _TOKEN = re.compile(rf"(?P<gap>[\s~]+) | (?P<num>{_NUMBER}) | {_REST}", re.X | re.S)
 _TOKEN_THOUSANDS = re.compile(rf"(?P<gap>[\s~]+) | (?P<num>{_THOUSANDS}|{_NUMBER}) | {_REST}", re.X | re.S)
 
-_TEXT_COMMANDS = frozenset(
-    """text textbf textit textrm textsf texttt textnormal mathrm mathbf mathit mathsf mathtt mathnormal mathbb mathcal
-    mathscr mathfrak mbox hbox boldsymbol bm operatorname operatorname* emph underline""".split()
+_TEXT_COMMANDS = word_set(
+    """
+    text textbf textit textrm textsf texttt textnormal mathrm mathbf mathit mathsf mathtt mathnormal mathbb
+    mathcal mathscr mathfrak mbox hbox boldsymbol bm operatorname operatorname* emph underline
+    """
 )
-_IGNORED = frozenset(
-    """left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle textstyle
-    scriptstyle limits nolimits quad qquad angle measuredangle triangle rm bf it sf tt mathstrut hfill hfil null
-    nonumber notag centering middle small large normalsize thinspace enspace medspace negthinspace""".split()
+_IGNORED = word_set(
+    """
+    left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle textstyle
+    scriptstyle limits nolimits quad qquad angle measuredangle triangle rm bf it sf tt mathstrut hfill hfil
+    null nonumber notag centering middle small large normalsize thinspace enspace medspace negthinspace
+    """
 )
-_WITH_ARGUMENT_IGNORED = frozenset({"hspace", "vspace", "phantom", "hphantom", "vphantom", "tag", "label", "color"})
+_WITH_ARGUMENT_IGNORED = frozenset(
+    {"hspace", "vspace", "phantom", "hphantom", "vphantom", "tag", "label", "color"}
+)
 _ESCAPES = {"{": "\\{", "}": "\\}", "|": "|", "%": "%", "\\": "\\\\", "&": "and", "$": "", "_": "_", "#": "#"}
 _RENAMED = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac", "dbinom": "binom",
@@ -129,10 +135,15 @@ def _word(token: str, spaced: bool, out: list[Token]) -> None:
         out.append(Token("word", token, spaced))
 
 
-def _command(text: str, at: int, name: str, spaced: bool, thousands: bool, out: list[Token], level: int) -> int:
+def _command(
+    text: str, at: int, name: str, spaced: bool, thousands: bool, out: list[Token], level: int
+) -> int:
     if name in _TEXT_COMMANDS:
         content, at = _group(text, at)
-        _text(content, spaced, thousands, out, level)
+        if name == "mathbb" and content.strip() in DOMAINS:
+            out.append(Token("cmd", DOMAINS[content.strip()], spaced))
+        else:
+            _text(content, spaced, thousands, out, level)
         return at
     if name in _IGNORED:
         # "\left." and "\right." are invisible brackets
@@ -187,7 +198,10 @@ def _text(content: str, spaced: bool, thousands: bool, out: list[Token], level: 
     elif stripped in FUNCTIONS:
         out.append(Token("word", stripped, spaced))
     elif level < 3 and (
-        _ONLY_MATH.fullmatch(stripped) or _LETTER.fullmatch(stripped) or "\\" in stripped or stripped[:1].isdigit()
+        _ONLY_MATH.fullmatch(stripped)
+        or _LETTER.fullmatch(stripped)
+        or "\\" in stripped
+        or stripped[:1].isdigit()
     ):
         start = len(out)
         _scan(stripped, thousands, out, level + 1)
@@ -197,21 +211,29 @@ def _text(content: str, spaced: bool, thousands: bool, out: list[Token], level: 
         out.append(Token("text", " ".join(stripped.split()), spaced))
 
 
-GREEK = frozenset(
-    """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi
-    omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar odot oplus star dagger partial nabla
-    aleph imath jmath""".split()
+DOMAINS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
+GREEK = word_set(
+    """
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi
+    psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar odot oplus star dagger
+    partial nabla aleph imath jmath
+    """
 )
-ACCENTS = frozenset(
-    "dot ddot hat bar vec tilde overline widehat widetilde overrightarrow overleftrightarrow check breve".split()
+ACCENTS = word_set(
+    "dot ddot hat bar vec tilde overline widehat widetilde overrightarrow overleftrightarrow check breve"
 )
 KNOWN = (
     GREEK
     | ACCENTS
+    | frozenset(DOMAINS.values())
     | frozenset(FUNCTIONS)
-    | frozenset(
-        """frac sqrt binom boxed le ge ne approx in notin subset subseteq supset supseteq equiv to cup cap setminus pm
-        mp pi infty emptyset circ mod pmod ldots begin end lfloor rfloor lceil rceil langle rangle sum prod int lim
-        not prec over choose iint oint forall exists neg""".split()
+    | word_set(
+        """
+    frac sqrt binom boxed le ge ne approx in notin subset subseteq supset supseteq equiv to cup cap setminus
+    pm mp pi infty emptyset circ mod pmod ldots begin end lfloor rfloor lceil rceil langle rangle sum prod
+    reals int lim not prec succ over choose iint iiint oint forall exists neg limsup liminf sup inf bigcup bigcap
+    coprod bigoplus substack overset underset stackrel overbrace underbrace newcommand def let input include
+    write openout href cases ' iff Leftrightarrow nmid parallel perp propto ll gg models vdash top bot
+    """
     )
 )

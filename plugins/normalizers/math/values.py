@@ -20,17 +20,43 @@ from typing import NamedTuple
 from .nodes import MAX_BITS, Node
 
 MAX_TERMS = 120
+MAX_BASES = 40
+"""Most different bases in one product."""
 _TRIAL = 1000  # trial division up to here: complete below a million
 
 # Kinds of base, in the order in which they are written.
-PRIME, CONST, SYMBOL, EXPONENTIAL, OPAQUE = range(5)
+PRIME, CONST, SYMBOL, EXPONENTIAL, OPAQUE, LOG = range(6)
 
 Base = tuple[int, int | str]
 Product = tuple[tuple[Base, Fraction], ...]
 
 
-class Unvalued(Exception):  # noqa: N818 - a signal, not an error
+class Unvalued(Exception):
     """No exact value: over a limit, undefined, or not a single value."""
+
+
+class Budget:
+    """How much work one comparison may still do, in products of two terms (some microseconds each).
+
+    A single object: whoever starts a comparison refills it, so that an answer of a hundred expensive parts
+    costs no more than one.
+    """
+
+    LIMIT = 12_000
+
+    def __init__(self) -> None:
+        self.left = self.LIMIT
+
+    def refill(self) -> None:
+        self.left = self.LIMIT
+
+    def spend(self, work: int) -> None:
+        self.left -= work
+        if self.left < 0:
+            raise Unvalued("too much work")
+
+
+BUDGET = Budget()
 
 
 class Value(NamedTuple):
@@ -126,7 +152,9 @@ def scale(value: Value, factor: Fraction) -> Value:
         return Value({}, value.sure)
     terms: dict[Product, Fraction] = {}
     for product, old in value.terms.items():
-        new_product, new = _settle(dict(product), old * factor) if _has_huge(product) else (product, _small(old * factor))
+        new_product, new = (
+            _settle(dict(product), old * factor) if _has_huge(product) else (product, _small(old * factor))
+        )
         terms[new_product] = new
     return Value(terms, value.sure)
 
@@ -142,6 +170,7 @@ def multiply(left: Value, right: Value) -> Value:
         return Value(scale(left, factor).terms, left.sure)
     if len(left.terms) * len(right.terms) > MAX_TERMS * 4:
         raise Unvalued("too many terms")
+    BUDGET.spend(len(left.terms) * len(right.terms))
     terms: dict[Product, Fraction] = {}
     for product_l, factor_l in left.terms.items():
         for product_r, factor_r in right.terms.items():
@@ -160,6 +189,8 @@ def multiply(left: Value, right: Value) -> Value:
 
 
 def _small(number: Fraction) -> Fraction:
+    """The number, unless it is too large; large ones cost more of the budget."""
+    BUDGET.spend(1 + number.numerator.bit_length() // 500)
     if number.numerator.bit_length() > 3 * MAX_BITS or number.denominator.bit_length() > 3 * MAX_BITS:
         raise Unvalued("number too large")
     return number
@@ -199,6 +230,8 @@ def _settle(powers: dict[Base, Fraction], factor: Fraction) -> tuple[Product, Fr
             if turns >= 2:
                 factor = -factor
             powers[b] = Fraction(turns % 2)
+    if len(powers) > MAX_BASES:
+        raise Unvalued("too many bases")
     return tuple(sorted((b, x) for b, x in powers.items() if x)), _small(factor)
 
 
@@ -212,9 +245,7 @@ def inverse(value: Value) -> Value:
         ((product, factor),) = value.terms.items()
         powers = {b: -x for b, x in product}
         return _single(powers, 1 / factor, value.sure)
-    roots = {
-        b for product in value.terms for b, x in product if b == I_BASE or (b[0] == PRIME and x == HALF)
-    }
+    roots = {b for product in value.terms for b, x in product if b == I_BASE or (b[0] == PRIME and x == HALF)}
     if value.constant and len(roots) <= 4 and all(b in roots for product in value.terms for b, _ in product):
         above = rational(ONE)
         below = value
@@ -228,7 +259,7 @@ def inverse(value: Value) -> Value:
                 above, below = multiply(above, conjugate), multiply(below, conjugate)
         if len(below.terms) == 1:
             return multiply(above, inverse(below))
-    content, rest = _primitive(value)
+    content, rest = primitive(value)
     return multiply(inverse(content), Value({(((OPAQUE, f"({rest.key()})"), Fraction(-1)),): ONE}, False))
 
 
@@ -237,19 +268,19 @@ def _single(powers: dict[Base, Fraction], factor: Fraction, sure: bool) -> Value
     return Value({product: factor}, sure)
 
 
-def _primitive(value: Value) -> tuple[Value, Value]:
+def primitive(value: Value) -> tuple[Value, Value]:
     """Split a sum into what all its terms share and a rest that starts with coefficient 1."""
     products = list(value.terms)
     shared: dict[Base, Fraction] = {}
     for b, x in products[0]:
-        if b[0] in (SYMBOL, EXPONENTIAL):
+        if b[0] in (SYMBOL, EXPONENTIAL, LOG):
             least = min((dict(p).get(b, ZERO) for p in products), default=ZERO)
             del x
             if least:
                 shared[b] = least
     for p in products[1:]:
         for b, x in p:
-            if b[0] in (SYMBOL, EXPONENTIAL) and x < 0 and b not in shared:
+            if b[0] in (SYMBOL, EXPONENTIAL, LOG) and x < 0 and b not in shared:
                 shared[b] = min(dict(q).get(b, ZERO) for q in products)
     leading = value.terms[min(products, key=repr)]
     content = _single(dict(shared), leading, True)
@@ -286,9 +317,8 @@ def factorize(number: int) -> tuple[tuple[tuple[int, int], ...], bool]:
 
 
 def _integer_root(number: int, degree: int) -> int | None:
-    if degree == 2:
-        root = math.isqrt(number)
-    else:
+    root = math.isqrt(number)
+    if degree > 2:
         root = round(number ** (1 / degree)) if number.bit_length() < 150 else 0
     return root if root > 1 and root**degree == number else None
 
@@ -367,7 +397,7 @@ def _rational_power(value: Value, exponent: Fraction) -> Value:
             except Unvalued:
                 pass
         return opaque(f"({value.key()})^{exponent}")
-    content, rest = _primitive(value)
+    content, rest = primitive(value)
     if content.terms and next(iter(content.terms.values())) < 0:
         content, rest = scale(content, Fraction(-1)), scale(rest, Fraction(-1))
     root = Value({(((OPAQUE, f"({rest.key()})"), exponent),): ONE}, False)
@@ -408,7 +438,10 @@ def _surd(*terms: tuple[int, int, int]) -> Value:
     """Sum of (numerator, denominator, radicand) square roots."""
     total = Value({})
     for numerator, denominator, radicand in terms:
-        total = add(total, scale(_rational_power(rational(Fraction(radicand)), HALF), Fraction(numerator, denominator)))
+        total = add(
+            total,
+            scale(_rational_power(rational(Fraction(radicand)), HALF), Fraction(numerator, denominator)),
+        )
     return total
 
 
@@ -531,7 +564,11 @@ def _logarithm(argument: Value) -> Value:
         bases[b] = bases.get(b, ZERO) + x
     total = Value({}, argument.sure and sure)
     for b, x in bases.items():
-        part = rational(ONE) if b == E_BASE else Value(base(SYMBOL, f"ln {b[0]}.{b[1]}").terms, b[0] == PRIME)
+        part = (
+            rational(ONE)
+            if b == E_BASE
+            else Value(base(LOG, f"{b[0]}.{b[1]}").terms, b[0] in (PRIME, SYMBOL))
+        )
         total = add(total, scale(part, x))
     return total
 
@@ -588,7 +625,7 @@ def evaluate(node: Node) -> Value:
         return evaluate(node.args[0])
     if op == "based":
         return _based(*node.value)
-    if op == "ratio":
+    if op == "ratio" and len(node.args) == 2:
         return multiply(evaluate(node.args[0]), inverse(evaluate(node.args[1])))
     if op == "big":
         return opaque(f"{node.value}{[_structure(arg) for arg in node.args]}")

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+INVERTIBLE = word_set("sin cos tan cot sec csc sinh cosh tanh")
+
 FUNCTIONS: dict[str, str] = {
-    **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch")},
-    **{name: name for name in ("exp", "ln", "log", "lg", "sqrt", "cbrt", "max", "min", "gcd", "lcm", "floor", "ceil", "abs", "det")},
-    **{f"a{name}": f"a{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")},
-    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")},
+    **{name: name for name in word_set("sin cos tan cot sec csc sinh cosh tanh coth sech csch exp ln log lg")},
+    **{name: name for name in word_set("sqrt cbrt max min gcd lcm floor ceil abs det")},
+    **{f"a{name}": f"a{name}" for name in INVERTIBLE},
+    **{f"arc{name}": f"a{name}" for name in INVERTIBLE},
     "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "atan", "arsinh": "asinh", "arcosh": "acosh",
     "artanh": "atanh", "binom": "binom", "factorial": "factorial", "sgn": "sgn", "Re": "re", "Im": "im",
 }  # fmt: skip
 """Written name -> the name used in the tree."""
 
-INVERSES = {
-    name: f"a{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
-}
+INVERSES = {name: f"a{name}" for name in INVERTIBLE}
 
-SEPARATORS = frozenset({"and", "or", "und", "y", "et"} - {"y", "et"})
+SEPARATORS = frozenset({"and", "or", "und"})
 CONDITIONS = frozenset({"for", "where", "when", "if", "with", "since", "provided", "unless", "given", "such"})
 RESULT_WORDS = frozenset({"is", "are", "equals", "be", "equal", "was", "becomes"})
 """In a sentence, what stands behind the last of these is the answer."""
 
+ALL_REALS = frozenset({"all real numbers", "all reals", "real numbers", "the real numbers", "all real x"})
+
+NO_SOLUTION = frozenset({"no solution", "no solutions", "the empty set", "empty set"})
+CONSTANTS = frozenset({"pi", "infinity", "infty", "inf", "oo"})
+
 PERCENT = frozenset({"percent", "pct", "percentage", "percents", "%"})
 
-UNITS = frozenset(
-    ["mm", "cm", "dm", "km", "nm", "um", "kg", "mg", "ug", "lb", "lbs", "oz", "ft", "yd", "mi", "in", "hr", "hrs", "min", "mins", "sec", "secs", "ms", "ns", "us", "kj", "kw", "kwh", "mw", "gw", "hz", "khz", "mhz", "ghz", "ev", "kev", "mev", "gev", "cal", "kcal", "ml", "cl", "dl", "kl", "mol", "kmol", "pa", "kpa", "mpa", "atm", "psi", "rpm", "mph", "kph", "kmh", "kmph", "km/h", "m/s", "cc", "sq", "cu", "rad", "deg", "usd", "eur", "gbp", "rs", "cents", "cent", "dollars", "dollar", "pm", "am", "inches", "inch", "feet", "foot", "yards", "yard", "miles", "mile", "meters", "meter", "metres", "metre", "grams", "gram", "liters", "liter", "litres", "litre", "hours", "hour", "minutes", "minute", "seconds", "second", "days", "day", "weeks", "week", "months", "month", "years", "year", "degrees", "degree", "radians", "radian", "units", "unit", "square", "cubic", "points", "point", "people", "students", "ways", "bits", "bit", "tons", "ton", "joules", "joule", "watts", "watt", "newtons", "newton", "volts", "volt", "ohms", "ohm", "pounds", "pound", "ounces", "ounce", "gallons", "gallon", "quarts", "quart", "cups", "cup", "yuan", "rupees", "rupee", "pesos", "euros", "euro"]
+UNITS = word_set(
+    """
+    mm cm dm km nm um kg mg ug lb lbs oz ft yd mi in hr hrs min mins sec secs ms ns us kj kw kwh mw gw
+    hz khz mhz ghz ev kev mev gev cal kcal ml cl dl kl mol kmol pa kpa mpa atm psi rpm mph kph kmh kmph
+    km/h m/s cc sq cu rad deg usd eur gbp rs cents cent dollars dollar pm am inches inch feet foot yards
+    yard miles mile meters meter metres metre grams gram liters liter litres litre hours hour minutes
+    minute seconds second days day weeks week months month years year degrees degree radians radian
+    units unit square cubic points point people students ways bits bit tons ton joules joule watts watt
+    newtons newton volts volt ohms ohm pounds pound ounces ounce gallons gallon quarts quart cups cup
+    yuan rupees rupee pesos euros euro
+    """
 )
 """Words of two letters or more that may follow a number without changing it. Lower case."""
 
 _SAME_UNIT = {
-    "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "millimetre": "mm", "kilometer": "km", "kilometre": "km",
+    "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "millimetre": "mm",
+    "kilometer": "km", "kilometre": "km",
     "meter": "m", "metre": "m", "inch": "in", "inches": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi",
     "gram": "g", "kilogram": "kg", "liter": "l", "litre": "l", "hour": "h", "hr": "h", "minute": "min", "second": "s",
     "sec": "s", "dollar": "dollar", "cent": "cent", "degree": "degree", "radian": "rad", "joule": "j",
@@ -45,7 +66,7 @@ def unit_key(unit: str) -> str | None:
     >>> unit_key("inches") == unit_key("in")
     True
     """
-    name = unit.strip(" .").casefold()
+    name = unit.replace(".", "").strip().casefold()
     for form in (name, name.removesuffix("s"), name.removesuffix("es")):
         if form in _SAME_UNIT:
             return _SAME_UNIT[form]

@@ -1,0 +1,110 @@
+"""Keys of values that are no fractions: their leading digits at fixed points.
+
+Two ways lead to the same key: `of_value` from an exact value with the decimal module, in microseconds, and
+`slow.leaf_key` from the tree with mpmath. Free symbols take fixed positive values that depend on their names
+only, so that equal expressions have equal digits however they are written.
+"""
+
+from __future__ import annotations
+
+import zlib
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DecimalException
+from fractions import Fraction
+
+from .values import CONST, E_BASE, I_BASE, LOG, PI_BASE, PRIME, SYMBOL, Base, Value
+
+DIGITS = 24
+POINTS = (0, 1)
+_PI = (
+    "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798"
+)
+_CONTEXT = Context(prec=70, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_CONTEXT.clear_traps()
+_CONTEXT.clear_flags()
+_SHORT = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_SHORT.clear_traps()
+_LOST = Decimal("1e-30")  # cancellation beyond this leaves too few digits
+
+
+def point(name: str, index: int) -> Fraction:
+    """The value of a free symbol at a point: in (1/4, 9/4), a fraction that no identity favours."""
+    seed = zlib.crc32(f"{index}:{name}".encode("utf-8", "replace"))
+    return Fraction(seed % 100_003 + 12_503, 50_021)
+
+
+def of_value(value: Value) -> str | None:
+    """The key of a value without opaque parts; None for others."""
+    try:
+        parts = [_at(value, index) for index in (POINTS if _has_symbols(value) else POINTS[:1])]
+    except (DecimalException, ValueError, OverflowError):
+        return None
+    if any(part is None for part in parts):
+        return None
+    return "~" + "|".join(part for part in parts if part is not None)
+
+
+def _has_symbols(value: Value) -> bool:
+    return any(
+        b[0] == SYMBOL or (b[0] == LOG and str(b[1]).startswith(f"{SYMBOL}."))
+        for term in value.terms
+        for b, _ in term
+    )
+
+
+def _at(value: Value, index: int) -> str | None:
+    sums = [Decimal(0), Decimal(0)]
+    largest = Decimal(0)
+    for product, factor in value.terms.items():
+        term = _CONTEXT.divide(Decimal(factor.numerator), Decimal(factor.denominator))
+        imaginary = 0
+        for b, exponent in product:
+            if b == I_BASE:
+                if exponent != 1:
+                    return None
+                imaginary = 1
+                continue
+            number = _number(b, index)
+            if number is None:
+                return None
+            power = _CONTEXT.divide(Decimal(exponent.numerator), Decimal(exponent.denominator))
+            term = _CONTEXT.multiply(term, _CONTEXT.power(number, power))
+        sums[imaginary] = _CONTEXT.add(sums[imaginary], term)
+        largest = max(largest, _CONTEXT.abs(term))
+    if not largest.is_finite() or all(_negligible(part, largest) for part in sums):
+        return None
+    return text(*sums)
+
+
+def _number(b: Base, index: int) -> Decimal | None:
+    kind, name = b
+    if kind == PRIME:
+        return Decimal(name)
+    if b == PI_BASE:
+        return Decimal(_PI)
+    if b == E_BASE:
+        return _CONTEXT.exp(Decimal(1))
+    if kind == SYMBOL and isinstance(name, str):
+        at = point(name, index)
+        return _CONTEXT.divide(Decimal(at.numerator), Decimal(at.denominator))
+    if kind == LOG and isinstance(name, str):
+        inner, _, rest = name.partition(".")
+        number = _number((int(inner), int(rest) if int(inner) == PRIME else rest), index)
+        return None if number is None or int(inner) not in (PRIME, CONST, SYMBOL) else _CONTEXT.ln(number)
+    return None
+
+
+def text(real: Decimal, imaginary: Decimal) -> str:
+    """Leading digits of a complex number; a part that is negligible beside the other is left out."""
+    size = max(_CONTEXT.abs(real), _CONTEXT.abs(imaginary))
+    shown = ["0" if _negligible(part, size) else _digits(part) for part in (real, imaginary)]
+    return shown[0] if shown[1] == "0" else f"{shown[0]},{shown[1]}"
+
+
+def _negligible(part: Decimal, size: Decimal) -> bool:
+    return _CONTEXT.abs(part) <= _CONTEXT.multiply(size, _LOST)
+
+
+def _digits(number: Decimal) -> str:
+    rounded = _SHORT.plus(number)
+    sign, digits, _ = rounded.as_tuple()
+    return f"{'-' if sign else ''}{''.join(map(str, digits)).rstrip('0')}e{rounded.adjusted()}"

@@ -1,0 +1,207 @@
+"""The openvino sampler on a real model of 135 million weights."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness import Chain, ChainKey, Engine, HarnessError, Message, Prompt, Request, SamplingSettings
+from harness.models import ResolvedModel, resolve_model
+from harness_plugins.models import harness_models
+from harness_plugins.samplers import openvino as plugin
+from harness_plugins.samplers._weights import openvino_gguf
+from harness_plugins.samplers.openvino import OpenVINO
+
+SETTINGS = SamplingSettings(temperature=0.6, top_p=0.95, max_tokens=24)
+
+
+@pytest.fixture(scope="module")
+def model() -> ResolvedModel:
+    pytest.importorskip("openvino_genai", reason="needs the cpu extra")
+    model = resolve_model("smollm2-135m", harness_models())
+    try:
+        openvino_gguf(model)
+    except HarnessError as error:
+        pytest.skip(f"smollm2-135m cannot be had here: {error}")
+    return model
+
+
+@contextmanager
+def opened(model: ResolvedModel, settings: SamplingSettings = SETTINGS, **options: str) -> Iterator[Engine]:
+    with OpenVINO().open(model, settings, {"cache_gb": "0.5", **options}) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def exact(model: ResolvedModel) -> Iterator[Engine]:
+    """An engine in full precision."""
+    with opened(model, precision="f32") as engine:
+        yield engine
+
+
+def requests(problems: int, n: int) -> list[Request]:
+    prompts = [Prompt((Message("user", f"Say something about the number {i}."),)) for i in range(problems)]
+    return [
+        Request(ChainKey("made-up", f"p{i}", index), prompt, seed=1000 * i + index)
+        for i, prompt in enumerate(prompts)
+        for index in range(n)
+    ]
+
+
+def sample(engine: Engine, wanted: list[Request]) -> dict[ChainKey, Chain]:
+    chains = list(engine.sample(wanted))
+    assert Counter(c.key for c in chains) == Counter(r.key for r in wanted)
+    return {chain.key: chain for chain in chains}
+
+
+def test_in_full_precision_a_chain_depends_on_its_seed_alone(exact: Engine) -> None:
+    """The same text in a crowd, alone, and after others: a run that is topped up equals one made at once."""
+    wanted = requests(problems=3, n=6)
+    together = sample(exact, wanted)
+    assert len({chain.text for chain in together.values()}) == len(wanted)
+    for request in wanted[::5]:
+        assert sample(exact, [request])[request.key] == together[request.key]
+
+
+def test_chains_that_wait_for_room_in_the_cache_come_out_the_same(
+    model: ResolvedModel, exact: Engine
+) -> None:
+    wanted = requests(problems=2, n=4)
+    with opened(model, precision="f32", cache_gb="0.03") as cramped:
+        assert sample(cramped, wanted) == sample(exact, wanted)
+
+
+def test_tokens_are_counted_and_cut_chains_are_said_to_be_cut(exact: Engine) -> None:
+    chains = sample(exact, requests(problems=4, n=8)).values()
+    cut = [c for c in chains if c.finish_reason == "length"]
+    assert cut
+    assert all(c.completion_tokens == SETTINGS.max_tokens and c.truncated for c in cut)
+    assert all(1 <= (c.completion_tokens or 0) <= SETTINGS.max_tokens for c in chains)
+    assert {c.prompt_tokens for c in chains} == {38}
+
+
+def test_an_answer_that_ends_is_said_to_have_ended(model: ResolvedModel) -> None:
+    prompt = Prompt((Message("user", "What is the capital of France?"),))
+    request = Request(ChainKey("made-up", "p", 0), prompt, seed=1)
+    with opened(model, SamplingSettings(0.0, 1.0, 100), precision="f32") as engine:
+        chain = sample(engine, [request])[request.key]
+        assert chain.finish_reason == "stop"
+        assert chain.text == "The capital of France is Paris."
+        assert chain.completion_tokens == 8  # seven of text and the one that ends it
+        other = Request(request.key, prompt, seed=99)
+        assert sample(engine, [other])[request.key].text == chain.text  # greedy: no seed matters
+
+
+def test_chains_come_while_others_are_still_being_sampled(model: ResolvedModel) -> None:
+    wanted = requests(problems=2, n=8)
+    with opened(model, SamplingSettings(0.6, 0.95, 120)) as engine:
+        start = time.monotonic()
+        arrivals = [time.monotonic() - start for _ in engine.sample(wanted)]
+    assert arrivals[0] < 0.9 * arrivals[-1]
+
+
+def test_the_iterator_can_be_closed_and_the_engine_used_again(exact: Engine) -> None:
+    wanted = requests(problems=2, n=5)
+    chains = exact.sample(wanted)
+    first = next(chains)
+    start = time.monotonic()
+    chains.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - start < 2
+    assert sample(exact, wanted)[first.key] == first
+
+
+def test_a_prompt_longer_than_the_context(exact: Engine) -> None:
+    prompt = Prompt((Message("user", "many words " * 5000),))
+    with pytest.raises(HarnessError, match=r"prompt of problem p has [\d,]+ tokens .* context is 8,192"):
+        next(exact.sample([Request(ChainKey("made-up", "p", 0), prompt, seed=1)]))
+
+
+def test_a_budget_that_memory_cannot_hold(model: ResolvedModel) -> None:
+    with (
+        pytest.raises(HarnessError, match=r"a chain of [\d,]+ tokens needs .* GB of cache.*raise cache_gb"),
+        opened(model, SamplingSettings(0.6, 0.95, 4096), cache_gb="0.01"),
+    ):
+        pass
+
+
+def test_info_says_where_chains_came_from(exact: Engine) -> None:
+    assert exact.info["precision"] == "f32"
+    assert exact.info["batch_invariant"] is True
+    assert exact.info["version"]
+    assert exact.info["weights"].startswith("SmolLM2-135M")
+
+
+def test_the_cache_takes_the_memory_that_was_reckoned(exact: Engine, model: ResolvedModel) -> None:
+    with opened(model) as engine:
+        for each in (engine, exact):
+            sample(each, requests(1, 1))
+            used = each._pipeline.get_metrics().kv_cache_size_in_bytes  # type: ignore[attr-defined]
+            assert used / 1e9 == pytest.approx(each.info["kv_cache_gb"], abs=0.01)
+
+
+def test_wrong_options_are_named(model: ResolvedModel) -> None:
+    for options, message in (
+        ({"precision": "f23"}, "precision='f23': did you mean f32"),
+        ({"threads": "2.5"}, "threads='2.5' is not a whole number"),
+        ({"max_seqs": "-1"}, "max_seqs='-1' is not a number above 0"),
+    ):
+        with pytest.raises(HarnessError, match=re.escape(message)), opened(model, **options):
+            pass
+
+
+def test_a_damaged_model_is_one_clear_line(model: ResolvedModel, tmp_path: Path) -> None:
+    whole = openvino_gguf(model).read_bytes()
+    file = tmp_path / "half.gguf"
+    file.write_bytes(whole[: len(whole) // 2])
+    with (
+        pytest.raises(HarnessError, match=r"half\.gguf is damaged: it is cut off"),
+        opened(ResolvedModel(name="half", file=file)),
+    ):
+        pass
+
+
+# -- which sampler suits ----------------------------------------------------------------------------
+
+
+def test_it_suits_models_with_a_gguf_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino_genai", reason="needs the cpu extra")
+    known = harness_models()
+    monkeypatch.setattr(plugin, "gpu_visible", lambda: False)
+    fit = OpenVINO().fit(resolve_model("qwen2.5-coder-0.5b", known))
+    assert fit.score > 50
+    assert "no GPU" in fit.reason
+    monkeypatch.setattr(plugin, "gpu_visible", lambda: True)
+    assert OpenVINO().fit(resolve_model("qwen2.5-coder-0.5b", known)).score < 50
+    assert OpenVINO().fit(resolve_model("Fathom-R1-14B", known)).score == 0
+
+
+def test_a_missing_package_gives_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin.importlib.util, "find_spec", lambda name: None)
+    model = resolve_model("smollm2-135m", harness_models())
+    assert 'pip install "fathom-harness[cpu]"' in OpenVINO().fit(model).reason
+    with pytest.raises(HarnessError, match=re.escape('pip install "fathom-harness[cpu]"')), opened(model):
+        pass
+
+
+def test_a_folder_of_safetensors_is_for_another_sampler(tmp_path: Path) -> None:
+    pytest.importorskip("openvino_genai", reason="needs the cpu extra")
+    with (
+        pytest.raises(HarnessError, match="use --sampler transformers"),
+        opened(ResolvedModel(name="m", folder=tmp_path)),
+    ):
+        pass
+
+
+def test_hidden_devices_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness_plugins.samplers._device import available_memory, gpu_visible
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpu_visible() is False
+    assert 1 << 20 < available_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
