@@ -426,7 +426,7 @@ def _sympy(text: str) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)  # antlr4 4.7 imports typing.io
         import latex2sympy2 as l2s
         import sympy
-        from antlr4 import CommonTokenStream, InputStream, Token  # type: ignore[import-untyped]
+        from antlr4 import CommonTokenStream, InputStream, Token
 
     text = _BLANKS.sub(" ", text)
     for spelling, known in _SPELLINGS.items():
