@@ -31,13 +31,30 @@ def mean_over_problems(values: Sequence[float]) -> MeanEstimate:
     The problems are treated as a sample from all problems of their kind, so that SE = s / sqrt(N) with s the
     sample standard deviation of the N per-problem scores (Miller 2024, arXiv:2411.00640, eq. 1). The interval
     uses Student's t with N - 1 degrees of freedom, since N is often 30, and is cut to the values' range 0..1.
+    Where all problems score alike, s = 0 does not mean certainty: the interval is then Wilson's for N trials.
     """
     value = fmean(values)
     if len(values) < 2:
         return MeanEstimate(value, None, None)
     stderr = math.sqrt(variance(values) / len(values))
+    if stderr == 0:
+        return MeanEstimate(value, stderr, wilson_interval(value, len(values)))
     margin = student_t_quantile(0.975, len(values) - 1) * stderr
     return MeanEstimate(value, stderr, (max(0.0, value - margin), min(1.0, value + margin)))
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """95 % score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22:209-212).
+
+    Args:
+        share: observed proportion, in 0..1.
+        count: number of trials.
+    """
+    z = NormalDist().inv_cdf(0.975)
+    middle = share + z * z / (2 * count)
+    margin = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    whole = 1 + z * z / count
+    return max(0.0, (middle - margin) / whole), min(1.0, (middle + margin) / whole)
 
 
 def variance_parts(correct: Sequence[int], n: int) -> VarianceParts:

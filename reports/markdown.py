@@ -102,7 +102,8 @@ def _notes(results: Sequence[Result]) -> Iterator[str]:
     for protocol in dict.fromkeys(map(_protocol, results)):
         yield f"Protocol: {protocol}."
     yield (
-        "pass@1 and cons@n in percent ± standard error over problems; the interval is Student's t over problems."
+        "pass@1 and cons@n in percent ± standard error over problems; the interval is Student's t"
+        " over problems (Wilson's where all score alike)."
     )
     for result in results:
         yield from _remarks(result)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PLAIN_SECONDS = 10.0
 _REDRAWS_PER_SECOND = 4.0
+_TELLING_SHARE = 20
 
 
 @dataclass
@@ -46,7 +47,8 @@ class _Tally:
             parts.append(f"{self.tokens / seconds:,.0f} tok/s")
         if self.graded:
             parts.append(f"pass@1 {100 * self.correct / self.graded:.1f}")
-        if self.sampled and self.done < self.total:
+        # The first chains to finish are the shortest: what is left cannot be told from a handful of them.
+        if self.sampled * _TELLING_SHARE >= self.total - self.stored and self.done < self.total:
             parts.append(f"{_duration(seconds / self.sampled * (self.total - self.done))} left")
         return ", ".join(parts)
 

@@ -41,6 +41,7 @@ _Q8_0 = 8
 
 _MAX_HEADER = 512 << 20
 _MAX_TENSORS = 100_000
+_VALUES_AT_A_TIME = 1 << 20  # 4 MB as float32
 _KEPT_ARRAY = 64  # longer arrays (vocabularies) are skipped, not kept
 
 
@@ -192,8 +193,10 @@ def requantise(
     readable: frozenset[str],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write a copy of `source` in which every tensor of a type outside `readable` is Q8_0 (one scale per 32
-    values, 8 bits each: finer than all the types replaced). Metadata and all other tensors are copied byte for byte.
+    """Write a copy of `source` in which every tensor of a type outside `readable` is Q8_0.
+
+    That is one scale per 32 values of 8 bits each: exact for Q5_0, and for the others at least ten times finer
+    than the steps they were stored in. Metadata and all other tensors are copied byte for byte.
 
     Args:
         source: a GGUF file.
@@ -242,17 +245,24 @@ def requantise(
 def _copy_tensor(
     data: mmap.mmap, begin: int, old: Tensor, new: Tensor, write: Callable[[bytes], Any]
 ) -> None:
-    _, per_block, block_bytes = TENSOR_TYPES[old.type]
-    rows = 1 << 20  # values at a time: 4 MB as float32
-    step = max(1, rows // per_block) * block_bytes
-    if old.type != new.type:
-        import numpy as np
-        from gguf import GGMLQuantizationType, quants
-
-        source, wanted = GGMLQuantizationType(old.type), GGMLQuantizationType(new.type)
+    kind, per_block, block_bytes = TENSOR_TYPES[old.type]
+    step = max(1, _VALUES_AT_A_TIME // per_block) * block_bytes
     for at in range(begin, begin + old.bytes, step):
         chunk = data[at : min(at + step, begin + old.bytes)]
-        if old.type != new.type:
-            raw = np.frombuffer(chunk, np.uint8).reshape(1, -1)
-            chunk = quants.quantize(quants.dequantize(raw, source), wanted).tobytes()
-        write(chunk)
+        write(chunk if old.type == new.type else _to_q8_0(chunk, kind, block_bytes))
+
+
+def _to_q8_0(chunk: bytes, kind: str, block_bytes: int) -> bytes:
+    """Whole blocks of some type as Q8_0 blocks: a float16 scale and 32 signed bytes each."""
+    import numpy as np
+    from gguf import GGMLQuantizationType, quants
+
+    raw = np.frombuffer(chunk, np.uint8).reshape(1, -1)
+    values = quants.dequantize(raw, GGMLQuantizationType[kind])
+    if kind != "Q5_0":
+        return bytes(quants.quantize(values, GGMLQuantizationType.Q8_0).tobytes())
+    # A Q5_0 value is its block's scale times a whole number from -16 to 15: with the same scale nothing is lost.
+    scales = raw.reshape(-1, block_bytes)[:, :2]
+    divisors = scales.copy().view(np.float16).astype(np.float32)
+    steps = values.reshape(-1, 32) / np.where(divisors == 0, 1, divisors)
+    return np.concatenate([scales, np.rint(steps).astype(np.int8).view(np.uint8)], axis=1).tobytes()

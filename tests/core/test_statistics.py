@@ -47,6 +47,13 @@ def test_an_interval_stays_within_0_and_1() -> None:
     assert ci95[1] == 1.0
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.5])
+def test_problems_that_all_score_alike_do_not_make_a_score_certain(value: float) -> None:
+    ci95 = mean_over_problems([value] * 30).ci95
+    expected = stats.binomtest(round(30 * value), 30).proportion_ci(method="wilson")
+    assert ci95 == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
 def test_one_problem_has_a_value_and_no_error_bar() -> None:
     assert mean_over_problems([0.5]) == (0.5, None, None)
 
