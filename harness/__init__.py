@@ -13,7 +13,6 @@ from .components import (
     Protocol,
     Reporter,
     Sampler,
-    SamplerDefaults,
     SamplingSettings,
     Trainer,
 )
@@ -58,7 +57,6 @@ __all__ = [
     "Reporter",
     "Request",
     "Sampler",
-    "SamplerDefaults",
     "SamplingSettings",
     "Score",
     "Trainer",

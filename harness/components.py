@@ -65,15 +65,22 @@ class Benchmark(ABC):
             if key not in self.parameters:
                 hint = closest(key, self.parameters) if self.parameters else "it has no parameters"
                 raise HarnessError(f"benchmark {self.name} has no parameter {key!r}: {hint}")
-            kind = type(self.parameters[key])
-            try:
-                values[key] = kind(text)
-            except ValueError:
-                raise HarnessError(
-                    f"benchmark {self.name}: {key}={text!r} is not a valid {kind.__name__}, "
-                    f"the default is {self.parameters[key]!r}"
-                ) from None
+            values[key] = self._value(key, text)
         return type(self)(**values)
+
+    def _value(self, key: str, text: str) -> Any:
+        default = self.parameters[key]
+        try:
+            if isinstance(default, bool):
+                return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                    text.lower()
+                ]
+            return type(default)(text)
+        except (ValueError, TypeError, KeyError):
+            raise HarnessError(
+                f"benchmark {self.name}: {key}={text!r} is not a valid {type(default).__name__}, "
+                f"the default is {default!r}"
+            ) from None
 
     @property
     def label(self) -> str:
@@ -96,6 +103,9 @@ class Normalizer(ABC):
     """Change it whenever a verdict could change: stored grades carry it."""
     bounded_extract: bool = False
     """`extract` takes time linear in the text and no library that could hang: run it in the main process."""
+
+    def warm(self) -> None:  # noqa: B027 - most have nothing to do here
+        """Import what `same` and `key` need: called once in a worker, before the first deadline begins to run."""
 
     @abstractmethod
     def extract(self, text: str) -> Extraction | None:
@@ -138,14 +148,6 @@ class Fit:
     score: int
     reason: str
     """Why, as a clause: "openvino-genai is installed and there is no GPU"."""
-
-
-@dataclass(frozen=True, slots=True)
-class SamplerDefaults:
-    """For samplers that hold finished chains: how many per problem, and which model wrote them."""
-
-    n: int | None = None
-    model: str | None = None
 
 
 class Engine(ABC):
@@ -193,9 +195,13 @@ class Sampler(ABC):
         """What of this sampler decides which chains come out, for the run's fingerprint. JSON-able."""
         return {"sampler": self.name}
 
-    def defaults(self, options: Mapping[str, str]) -> SamplerDefaults:
-        """What this sampler suggests where the user did not say."""
-        return SamplerDefaults()
+    def default_model(self, options: Mapping[str, str]) -> str | None:
+        """For samplers that hold finished chains: the model that wrote them, where the user did not say."""
+        return None
+
+    def default_n(self, model: str, options: Mapping[str, str]) -> int | None:
+        """For samplers that hold finished chains: how many per problem, where the user did not say."""
+        return None
 
 
 class Metric(ABC):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from .errors import HarnessError, closest
+from .errors import HarnessError, UsageError, closest
 
 
 def _as_list(value: object) -> object:
@@ -33,6 +33,9 @@ def _as_text(value: object) -> object:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
 class RunConfig(BaseModel):
     """One `harness run`. Fields that are None take the protocol's value."""
 
@@ -48,10 +51,10 @@ class RunConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     sampler: str = "auto"
     sampler_options: Annotated[dict[str, str], BeforeValidator(_as_text)] = {}
-    chains: Path | None = None
-    data: Path | None = None
+    chains: UserPath | None = None
+    data: UserPath | None = None
     limit: Annotated[int | None, Field(ge=1)] = None
-    results: Path = Path("results")
+    results: UserPath = Path("results")
     allow_modified_data: bool = False
     grading_deadline: Annotated[float, Field(gt=0, le=3600)] = 5.0
 
@@ -81,9 +84,11 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         key = ".".join(str(part) for part in first["loc"])
         flag = "--" + key.split(".")[0].replace("_", "-")
         if first["type"] == "missing":
-            raise HarnessError(f"{flag} is missing: give it on the command line or in --config") from None
-        place = flag if key.split(".")[0] in given else f"{where}{key}"
-        raise HarnessError(f"{place}: {first['msg']}, got {first['input']!r:.80}") from None
+            raise UsageError(f"{flag} is missing: give it on the command line or in --config") from None
+        what = f"{first['msg']}, got {first['input']!r:.80}"
+        if key.split(".")[0] in given:
+            raise UsageError(f"{flag}: {what}") from None
+        raise HarnessError(f"{where}{key}: {what}") from None
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
             values = yaml.safe_load(stream)
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"cannot read {file}: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise HarnessError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}

@@ -154,7 +154,7 @@ def _from_hub(hub: HubRows, missing: str, file_hint: str) -> Rows:
         table = datasets.load_dataset(hub.repo, hub.config, split=hub.split, revision=hub.revision)
         found = [dict(row) for row in table]
         commits = {Path(file["filename"]).parent.name for file in table.cache_files}
-    except Exception as error:  # noqa: BLE001 - the libraries below have no common error; all become one line
+    except Exception as error:  # noqa: BLE001
         _fail(hub, error, missing, file_hint)
     commit = commits.pop() if len(commits) == 1 else ""
     revision = commit if re.fullmatch(r"[0-9a-f]{40}", commit) else hub.revision

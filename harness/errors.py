@@ -15,10 +15,22 @@ class HarnessError(Exception):
     exit_code = 1
 
 
+class UsageError(HarnessError):
+    """The command line itself is at fault."""
+
+    exit_code = 2
+
+
 class Interrupted(HarnessError):
     """The run was stopped by the user; everything sampled so far is stored."""
 
     exit_code = 130
+
+
+def one_line(error: BaseException) -> str:
+    """Kind and text of an exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 def closest(name: str, known: Iterable[str]) -> str:

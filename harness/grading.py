@@ -7,6 +7,7 @@ killable workers of `harness.pool`, while more chains are being sampled. Each (p
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from .components import Normalizer
+from .errors import HarnessError, one_line
 from .plugins import PluginManager, load_plugins
 from .pool import TaskError, TaskTimeout, WorkerPool
 from .records import Extraction, Grade, Status
@@ -64,7 +66,11 @@ class Grader:
             done = partial(self._text_judged, deliver, truncated)
             self._ask({"text": text, "gold": gold}, done)
             return
-        found = self.normalizer.extract(text)
+        try:
+            found = self.normalizer.extract(text)
+        except Exception as error:  # noqa: BLE001 - a stranger's code
+            deliver(Grade("error", rule=one_line(error)))
+            return
         if found is None:
             deliver(_no_answer(truncated))
             return
@@ -91,11 +97,14 @@ class Grader:
             self._ask({"answer": found.answer, "gold": gold}, partial(self._answer_judged, memo))
 
     def _quick(self, answer: str, gold: str) -> _Judgement | None:
-        verdict = self.normalizer.quick_same(answer, gold)
-        if verdict is None:
+        try:
+            verdict = self.normalizer.quick_same(answer, gold)
+            if verdict is None:
+                return None
+            # All correct answers vote together, however they are written.
+            key = self.normalizer.quick_key(gold if verdict.same else answer)
+        except Exception:  # noqa: BLE001 - a stranger's code: let a worker try
             return None
-        # All correct answers vote together, however they are written.
-        key = self.normalizer.quick_key(gold if verdict.same else answer)
         if key is None:
             return None
         return _Judgement("correct" if verdict.same else "incorrect", key, verdict.rule)
@@ -174,6 +183,8 @@ def _default_plugins() -> PluginManager:
 def _default_pool() -> WorkerPool:
     pool = open_pool(_default_plugins())
     atexit.register(pool.close)
+    # A forked child has the pool's memory but none of its threads: it makes a pool of its own.
+    os.register_at_fork(after_in_child=_default_pool.cache_clear)
     return pool
 
 
@@ -199,12 +210,15 @@ def extract_answer(text: str, kind: str = "math") -> str | None:
     """The text of the answer that a chain concludes with, or None.
 
     Raises:
-        HarnessError: no such normalizer.
+        HarnessError: no such normalizer, or one that failed.
     """
     normalizer = _default_plugins().normalizer(kind)
     if normalizer.bounded_extract:
         found = normalizer.extract(text)
         return None if found is None else found.answer
-    reply = _default_pool().submit({"normalizer": kind, "text": text}).result()
+    try:
+        reply = _default_pool().submit({"normalizer": kind, "text": text}).result()
+    except (TaskTimeout, TaskError) as error:
+        raise HarnessError(f"normalizer {kind} cannot read the text: {error}") from None
     answer: str | None = reply["answer"]
     return answer

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import pluggy
 
 from . import hookspecs
 from .components import Benchmark, Metric, Model, Normalizer, Reporter, Sampler, Trainer
 from .components import Protocol as SamplingProtocol
-from .errors import HarnessError, closest
+from .errors import HarnessError, closest, one_line
+
+if TYPE_CHECKING:
+    import click
 
 GROUP: Final = "harness"
 
@@ -33,6 +36,7 @@ class Named(Protocol):
 
 
 ComponentT = TypeVar("ComponentT", bound=Named)
+AnyT = TypeVar("AnyT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,6 @@ class PluginProblem:
     reason: str
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 class PluginManager:
     """The plugins of this process and their components.
 
@@ -75,6 +74,9 @@ class PluginManager:
         self.plugins: list[PluginInfo] = []
         self._block = set(block)
         self._only = None if only is None else set(only)
+        self.on_problem: Callable[[PluginProblem], None] | None = None
+        """Told of every problem from now on: some show only when a component is looked up."""
+        self._clashes: dict[tuple[str, str], str] = {}
         self._pluggy = pluggy.PluginManager("harness")
         self._pluggy.add_hookspecs(hookspecs)
 
@@ -95,6 +97,9 @@ class PluginManager:
         for entry_point in found:
             if self._wanted(entry_point):
                 self._load_one(entry_point)
+        there = {name for e in found for name in (e.name, self._distribution(e)[0])}
+        for name in sorted((self._block | (self._only or set())) - there):
+            self._skip(name, "", f"no plugin is called so: {closest(name, there)}")
         return self
 
     def _wanted(self, entry_point: EntryPoint) -> bool:
@@ -113,7 +118,7 @@ class PluginManager:
             # A stranger's module may raise anything at import, SystemExit included.
             plugin = entry_point.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            self._skip(entry_point.name, distribution, f"cannot be imported: {_one_line(error)}")
+            self._skip(entry_point.name, distribution, f"cannot be imported: {one_line(error)}")
             return
         self.register(plugin, entry_point.name, distribution=distribution, version=version)
 
@@ -144,34 +149,59 @@ class PluginManager:
         return sorted(caller.name for caller in callers)
 
     def _skip(self, name: str, distribution: str, reason: str) -> None:
-        self.problems.append(PluginProblem(name, distribution, reason))
+        problem = PluginProblem(name, distribution or self._distribution_of(name), reason)
+        self.problems.append(problem)
+        if self.on_problem is not None:
+            self.on_problem(problem)
+
+    def _distribution_of(self, name: str) -> str:
+        return next((plugin.distribution for plugin in self.plugins if plugin.name == name), "")
 
     # -- components ------------------------------------------------------------------------------
 
     def _collect(self, hook_name: str, kind: type[ComponentT]) -> dict[str, ComponentT]:
-        """Components by name, aliases excluded; a clash is an error that names both plugins."""
+        """Components by name, aliases excluded.
+
+        A name that two plugins claim belongs to neither: looking it up is an error that names both.
+        """
         found: dict[str, ComponentT] = {}
         owner: dict[str, str] = {}
         caller: pluggy.HookCaller = getattr(self.hook, hook_name)
         for implementation in caller.get_hookimpls():
             for component in self._components_of(implementation, kind):
-                for name in (component.name, *getattr(component, "aliases", ())):
-                    if (first := owner.get(name.lower())) is not None:
-                        raise HarnessError(
-                            f"two plugins provide a {kind.__name__.lower()} called {name!r}: {first} and "
-                            f"{implementation.plugin_name}; leave one out with --no-plugin "
-                            f"{implementation.plugin_name}"
-                        )
-                    owner[name.lower()] = implementation.plugin_name
-                found[component.name] = component
-        return found
+                clash = False
+                for name in names_of(component):
+                    first = owner.setdefault(name, implementation.plugin_name)
+                    if found.get(name) is not None or first != implementation.plugin_name:
+                        self._clash(kind, name, first, implementation.plugin_name)
+                        clash = True
+                if not clash:
+                    found.update(dict.fromkeys(names_of(component), component))
+        components = {component.name: component for component in found.values()}
+        clashing = {name for k, name in self._clashes if k == kind.__name__}
+        return {n: c for n, c in components.items() if not clashing.intersection(names_of(c))}
 
-    def _components_of(self, implementation: pluggy.HookImpl, kind: type[ComponentT]) -> Iterator[ComponentT]:
+    def _clash(self, kind: type[Any], name: str, first: str, second: str) -> None:
+        what = f"two plugins provide a {kind.__name__.lower()} called {name!r}: {first} and {second}"
+        self._clashes[kind.__name__, name] = f"{what}; leave one out with --no-plugin {second}"
+        self._skip(second, "", what)
+
+    def _lookup(
+        self, kind: type[Any], components: dict[str, ComponentT], name: str, called: str
+    ) -> ComponentT:
+        if (clash := self._clashes.get((kind.__name__, name.lower()))) is not None:
+            raise HarnessError(clash)
+        by_name = {alias: component for component in components.values() for alias in names_of(component)}
+        if name.lower() not in by_name:
+            raise HarnessError(f"no {called} is called {name!r}: {closest(name, by_name)}")
+        return by_name[name.lower()]
+
+    def _components_of(self, implementation: pluggy.HookImpl, kind: type[AnyT]) -> Iterator[AnyT]:
         try:
             components: list[Any] = list(implementation.function())  # type: ignore[call-overload]
-        except Exception as error:  # noqa: BLE001 - a stranger's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
             self._skip(
-                implementation.plugin_name, "", f"{implementation.function.__name__}: {_one_line(error)}"
+                implementation.plugin_name, "", f"{implementation.function.__name__}: {one_line(error)}"
             )
             return
         for component in components:
@@ -217,16 +247,16 @@ class PluginManager:
         return self._collect("harness_reporters", Reporter)  # type: ignore[type-abstract]
 
     def normalizer(self, name: str) -> Normalizer:
-        return _lookup(self.normalizers, "normalizer", name)
+        return self._lookup(Normalizer, self.normalizers, name, "normalizer")
 
     def protocol(self, name: str) -> SamplingProtocol:
-        return _lookup(self.protocols, "protocol", name)
+        return self._lookup(SamplingProtocol, self.protocols, name, "protocol")
 
     def sampler(self, name: str) -> Sampler:
-        return _lookup(self.samplers, "sampler", name)
+        return self._lookup(Sampler, self.samplers, name, "sampler")
 
     def reporter(self, name: str) -> Reporter:
-        return _lookup(self.reporters, "report format", name)
+        return self._lookup(Reporter, self.reporters, name, "report format")
 
     def benchmark(self, text: str) -> Benchmark:
         """The benchmark that `name` or `name:key=value,...` asks for.
@@ -235,7 +265,7 @@ class PluginManager:
             HarnessError: an unknown name (with the closest ones) or parameter.
         """
         name, _, tail = text.partition(":")
-        benchmark = _lookup(self.benchmarks, "benchmark", name)
+        benchmark = self._lookup(Benchmark, self.benchmarks, name, "benchmark")
         settings: dict[str, str] = {}
         for part in filter(None, tail.split(",")):
             key, equals, value = part.partition("=")
@@ -243,6 +273,16 @@ class PluginManager:
                 raise HarnessError(f"benchmark {text!r}: {part!r} is not key=value")
             settings[key.strip()] = value.strip()
         return benchmark.configured(**settings) if settings else benchmark
+
+    def commands(self) -> dict[str, click.Command]:
+        """Extra subcommands by name."""
+        import click
+
+        found: dict[str, click.Command] = {}
+        for implementation in self.hook.harness_commands.get_hookimpls():
+            for command in self._components_of(implementation, click.Command):
+                found.setdefault(str(command.name), command)
+        return found
 
     # -- listening -------------------------------------------------------------------------------
 
@@ -253,8 +293,8 @@ class PluginManager:
             arguments = {name: facts[name] for name in implementation.argnames if name in facts}
             try:
                 implementation.function(**arguments)
-            except Exception as error:  # noqa: BLE001 - a stranger's code
-                on_error(f"plugin {implementation.plugin_name} failed in {event}: {_one_line(error)}")
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+                on_error(f"plugin {implementation.plugin_name} failed in {event}: {one_line(error)}")
 
     def hears(self, event: str) -> bool:
         """Whether anybody listens, so that hot loops can leave the call out."""
@@ -266,15 +306,9 @@ def _is_built_in(entry_point: EntryPoint) -> bool:
     return entry_point.dist is not None and entry_point.dist.name == BUILT_IN
 
 
-def _lookup(components: dict[str, ComponentT], kind: str, name: str) -> ComponentT:
-    wanted = name.lower()
-    names: dict[str, ComponentT] = {}
-    for component in components.values():
-        for alias in (component.name, *getattr(component, "aliases", ())):
-            names[alias.lower()] = component
-    if wanted not in names:
-        raise HarnessError(f"no {kind} is called {name!r}: {closest(name, names)}")
-    return names[wanted]
+def names_of(component: Named) -> list[str]:
+    """The names under which a component is found, in lower case."""
+    return [name.lower() for name in (component.name, *getattr(component, "aliases", ()))]
 
 
 def hook_names() -> list[str]:
@@ -286,5 +320,4 @@ def load_plugins(block: Iterable[str] = ()) -> PluginManager:
     """The plugins of this process, narrowed by `HARNESS_LOAD_PLUGINS` (comma-separated) and `block`."""
     listed = os.environ.get("HARNESS_LOAD_PLUGINS")
     only = None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]
-    blocked = [*block, *filter(None, os.environ.get("HARNESS_NO_PLUGINS", "").split(","))]
-    return PluginManager(blocked, only).load()
+    return PluginManager(block, only).load()

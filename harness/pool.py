@@ -61,7 +61,7 @@ def read_frame(file: IO[bytes]) -> dict[str, Any] | None:
 class _Worker:
     """One worker process, driven by one thread."""
 
-    def __init__(self, setup: Mapping[str, Any]) -> None:
+    def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.worker"],
             stdin=subprocess.PIPE,
@@ -69,7 +69,17 @@ class _Worker:
             stderr=None if os.environ.get("HARNESS_DEBUG") else subprocess.DEVNULL,
             bufsize=0,
         )
+        self._warm: set[str] = set()
+
+    def start(self, setup: Mapping[str, Any]) -> None:
+        """Wait until the worker has loaded its plugins."""
         self.ask(setup, START_SECONDS)
+
+    def warm(self, normalizer: str) -> None:
+        """Let a normalizer import what it needs, so that no task's deadline pays for it."""
+        if normalizer not in self._warm:
+            self.ask({"warm": normalizer}, START_SECONDS)
+            self._warm.add(normalizer)
 
     def ask(self, task: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """The worker's reply.
@@ -98,8 +108,13 @@ class _Worker:
                 reply += data
         return frame
 
-    def kill(self) -> None:
+    def stop(self) -> None:
+        """End the process; whoever waits for its reply sees it die."""
         self._process.kill()
+
+    def kill(self) -> None:
+        """End the process and give back what belongs to it."""
+        self.stop()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -138,6 +153,7 @@ class WorkerPool:
             queue.SimpleQueue()
         )
         self._threads: list[threading.Thread] = []
+        self._workers: set[_Worker] = set()
         self._waiting = 0
         self._lock = threading.Lock()
         self._closed = False
@@ -157,14 +173,16 @@ class WorkerPool:
         return future
 
     def close(self) -> None:
-        """Stop all workers; tasks that have not begun are cancelled."""
+        """Stop all workers at once, whatever they are doing; tasks that have not begun are cancelled."""
         with self._lock:
             self._closed = True
             threads = list(self._threads)
+            for worker in self._workers:
+                worker.stop()
         for _ in threads:
             self._tasks.put(None)
         for thread in threads:
-            thread.join(timeout=self.deadline + 1)
+            thread.join(timeout=1)
 
     def _drive(self) -> None:
         worker: _Worker | None = None
@@ -175,15 +193,15 @@ class WorkerPool:
                     future.cancel()
                     continue
                 try:
-                    worker = worker or _Worker(self._setup)
+                    worker = worker or self._hire()
+                    worker.warm(str(task["normalizer"]))
                     reply = worker.ask(task, self.deadline)
                     if "error" in reply:
                         raise TaskError(str(reply["error"]))
                 except (TaskTimeout, TaskError) as error:
                     # After an error too: a worker that ran out of memory is not to be trusted with the next task.
-                    if worker is not None:
-                        worker.kill()
-                        worker = None
+                    self._fire(worker)
+                    worker = None
                     future.set_exception(error)
                 except OSError as error:
                     future.set_exception(TaskError(f"no grading worker could be started: {error}"))
@@ -193,5 +211,23 @@ class WorkerPool:
                     with self._lock:
                         self._waiting -= 1
         finally:
-            if worker is not None:
-                worker.kill()
+            self._fire(worker)
+
+    def _hire(self) -> _Worker:
+        worker = _Worker()
+        with self._lock:
+            self._workers.add(worker)
+            if self._closed:
+                worker.stop()
+        try:
+            worker.start(self._setup)
+        except (TaskTimeout, TaskError):
+            self._fire(worker)
+            raise
+        return worker
+
+    def _fire(self, worker: _Worker | None) -> None:
+        if worker is not None:
+            worker.kill()
+            with self._lock:
+                self._workers.discard(worker)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import orjson
 
 from .components import Protocol
 from .config import RunConfig
@@ -45,8 +44,9 @@ def chain_seed(run_seed: int, key: ChainKey) -> int:
 
 def digest(value: object) -> str:
     """Hex SHA-256 of a JSON-able value, the same on every machine."""
-    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)
-    return hashlib.sha256(data).hexdigest()
+    # Escaped to ASCII: integers of any size and lone surrogates have a digest too.
+    data = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(data.encode("ascii")).hexdigest()
 
 
 def data_fingerprint(problems: Sequence[Problem], prompts: Sequence[Prompt]) -> str:

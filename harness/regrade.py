@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import __version__
 from .errors import HarnessError
 from .grading import Grader
 from .measure import measure
 from .plugins import PluginManager
 from .pool import WorkerPool
 from .records import Chain, Grade, GradedChain
-from .store import Key, RunFolder
+from .rows import Key
+from .store import RunFolder
 
 
 class Regraded(NamedTuple):
     result: dict[str, Any]
     changed: int
-    """How many chains have another status than before."""
+    """How many of the result's chains have another status than before."""
 
 
-def regrade(path: Path, plugins: PluginManager, pool: WorkerPool) -> Regraded:
+def regrade(path: Path, plugins: PluginManager, pool: WorkerPool, note: Callable[[str], None]) -> Regraded:
     """Grade all chains of a finished run and write its grades and scores anew.
 
     Raises:
@@ -53,9 +56,10 @@ def regrade(path: Path, plugins: PluginManager, pool: WorkerPool) -> Regraded:
         table = {
             id_: [GradedChain(id_, i, grades[id_, i], *lengths[id_, i]) for i in range(n)] for id_ in order
         }
-        result = {**old, **measure(table, n, plugins.metrics.values()), "grader": grader.version}
+        measured = measure(table, n, plugins.metrics.values(), note)
+        result = {**old, **measured, "grader": grader.version, "harness": __version__}
         folder.write_grades(grades, grader.version, order)
         folder.write_scores(result)
     statuses = {} if before is None else {key: grade.status for key, grade in before.grades.items()}
-    changed = sum(statuses.get(key) != grade.status for key, grade in grades.items())
-    return Regraded(result, changed)
+    counted = [key for key in grades if key[1] < n]
+    return Regraded(result, sum(statuses.get(key) != grades[key].status for key in counted))

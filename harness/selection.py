@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from .components import Sampler
 from .config import RunConfig
-from .errors import HarnessError, closest
+from .errors import HarnessError, UsageError, closest
 from .models import ResolvedModel, resolve_model
 from .plugins import PluginManager
+from .text import printable
 
 
 class Selection(NamedTuple):
@@ -38,17 +39,18 @@ def select(config: RunConfig, plugins: PluginManager) -> Selection:
     if sampler.needs_weights:
         model = _on_this_machine_or_hub(_resolve(config, plugins))
     else:
-        name = config.model or sampler.defaults(options).model
+        name = config.model or sampler.default_model(options)
         if name is None:
-            raise HarnessError("--model is missing: give the name under which the results are to stand")
-        model = ResolvedModel(name=name)
+            raise UsageError("--model is missing: give the name under which the results are to stand")
+        model = ResolvedModel(name=printable(name))
     return Selection(sampler, options, model, "asked for")
 
 
 def _resolve(config: RunConfig, plugins: PluginManager) -> ResolvedModel:
     if config.model is None:
-        raise HarnessError("--model is missing: give a folder, a .gguf file, a Hub id or a known name")
-    return resolve_model(config.model, plugins.models.values())
+        raise UsageError("--model is missing: give a folder, a .gguf file, a Hub id or a known name")
+    model = resolve_model(config.model, plugins.models.values())
+    return dataclasses.replace(model, name=printable(model.name))
 
 
 def _on_this_machine_or_hub(model: ResolvedModel) -> ResolvedModel:

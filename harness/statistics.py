@@ -17,7 +17,11 @@ class MeanEstimate(NamedTuple):
 
 
 class VarianceParts(NamedTuple):
-    """The two parts of the standard error of pass@1; their squares add up to the whole's."""
+    """The two parts of the standard error of pass@1.
+
+    Their squares add up to the whole's, but for low scores and few chains the sampling part may be estimated above
+    the whole: the question part is then 0.
+    """
 
     sampling: float | None
     """From the finite number of chains: shrinks with n."""

@@ -13,21 +13,21 @@ format is described for readers of other languages in docs/run-folder.md.
 
 from __future__ import annotations
 
-import errno
 import heapq
 import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
 from .errors import HarnessError
+from .files import disk_error, lock, read_json, write_all, write_atomically, write_json
 from .records import Chain, Grade, Problem, Prompt
+from .rows import CHAIN_COLUMNS, Key, batches, chain_schema, key_of, line_of, read_table, row_of, table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,12 +36,6 @@ FORMAT: Final = 1
 """Version of the run folder format; readers refuse a newer one."""
 
 _SYNC_SECONDS: Final = 1.0
-_BATCH_BYTES: Final = 8 * 2**20
-_COLUMNS: Final = tuple(f.name for f in fields(Chain) if f.name != "benchmark")
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-Key = tuple[str, int]
-"""(problem id, sample index)"""
 
 
 class _Span(NamedTuple):
@@ -59,93 +53,6 @@ class StoredGrades:
     grades: dict[Key, Grade]
 
 
-def _disk_error(error: OSError, path: Path) -> HarnessError:
-    if error.errno in _FULL:
-        what = f"no space left to write {path}: everything stored so far is kept, free some space"
-        return HarnessError(f"{what} and run the same command again")
-    return HarnessError(f"cannot write {path}: {error.strerror or error}")
-
-
-def _printable(value: Any) -> Any:
-    """The value with lone surrogates, which no file can hold, replaced by U+FFFD in all its texts."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, Mapping):
-        return {key: _printable(item) for key, item in value.items()}
-    return [_printable(item) for item in value] if isinstance(value, list) else value
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    """A row as one line of JSON."""
-    try:
-        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:
-        return orjson.dumps(_printable(row), option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _table(lines: Sequence[bytes], schema: pa.Schema) -> pa.Table:
-    """Lines of JSON as a table. Parsed by Arrow itself, which makes no Python object of a row."""
-    import pyarrow as pa
-    from pyarrow.json import ParseOptions, ReadOptions, read_json
-
-    if not lines:
-        return schema.empty_table()
-    block = b"".join(lines)
-    return read_json(
-        pa.BufferReader(block),
-        read_options=ReadOptions(use_threads=False, block_size=len(block) + 1),
-        parse_options=ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-    )
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Make a file whole or not at all: written beside its place, synced, renamed.
-
-    Raises:
-        HarnessError: the disk is full or the folder cannot be written; the old file is untouched.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise _disk_error(error, path) from None
-
-
-def _write_all(file: IO[bytes], data: bytes) -> None:
-    # A raw write to a disk that fills up is short first, and fails only when asked for the rest.
-    while written := file.write(data):
-        if written == len(data):
-            return
-        data = data[written:]
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def write_json(path: Path, value: object) -> None:
-    data = orjson.dumps(
-        value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
-    )
-    write_atomically(path, lambda file: file.write(data))
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file of a run folder.
-
-    Raises:
-        HarnessError: the file is missing or is not JSON.
-    """
-    try:
-        return orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise HarnessError(f"{path} is missing: {path.parent} is not a run folder") from None
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise HarnessError(f"cannot read {path}: {error}") from None
-
-
 class RunFolder:
     """Reads a run folder, and writes it while `writing()` holds its lock."""
 
@@ -158,6 +65,8 @@ class RunFolder:
         self._end = 0
         self._synced = 0.0
         self._unreadable = 0
+        self.read_only = False
+        """Nothing can be written here (a read-only disk): a complete run can still be read."""
 
     @classmethod
     def of(cls, path: Path) -> RunFolder:
@@ -167,11 +76,12 @@ class RunFolder:
             HarnessError: it is not one, or is of a newer format.
         """
         info = read_json(path / "run.json")
-        if info.get("format", 0) > FORMAT:
-            raise HarnessError(
-                f"{path} has run folder format {info['format']}, this harness reads up to {FORMAT}"
-            )
-        folder = cls(path, info["benchmark"]["label"])
+        try:
+            label = str(info["benchmark"]["label"])
+        except (TypeError, KeyError):
+            raise HarnessError(f"{path / 'run.json'} is not of a run: {path} is not a run folder") from None
+        folder = cls(path, label)
+        folder._check_format()
         folder._read_index()
         return folder
 
@@ -193,6 +103,11 @@ class RunFolder:
         """Keys of all stored chains."""
         return self._in_parquet | self._spans.keys()
 
+    def count(self) -> int:
+        """How many chains are on the disk: an interrupt may fall between a chain's writing and our knowing of it."""
+        self._read_index()
+        return len(self.keys)
+
     @property
     def unreadable(self) -> int:
         """Journal lines that could not be read (a torn last line not counted): their chains are sampled again."""
@@ -203,18 +118,49 @@ class RunFolder:
         return info
 
     def problems(self) -> list[Problem]:
-        """The problems of the run, golds included, in their order."""
-        import pyarrow.parquet as pq
+        """The problems of the run, golds included, in their order; texts are empty for hidden benchmarks.
 
-        rows = pq.read_table(self.path / "problems.parquet").to_pylist()
+        Raises:
+            HarnessError: the file is missing or damaged.
+        """
+        rows = read_table(
+            self.path / "problems.parquet",
+            "remove it and run the same `harness run` command to make it again",
+        ).to_pylist()
         return [Problem(r["id"], r["text"], r["gold"], tuple(r["choices"])) for r in rows]
 
     def scores(self) -> dict[str, Any] | None:
+        """The result, or None where the run was never completed.
+
+        Raises:
+            HarnessError: scores.json is damaged.
+        """
         path = self.path / "scores.json"
         if not path.exists():
             return None
-        scores: dict[str, Any] = read_json(path)
+        scores = read_json(path)
+        if not isinstance(scores, dict) or not isinstance(scores.get("n"), int):
+            raise HarnessError(f"{path} is damaged: run the same `harness run` command to make it again")
         return scores
+
+    def info_or_none(self) -> dict[str, Any] | None:
+        """What run.json says, or None where it is missing or damaged: it can be written again."""
+        try:
+            info = self.info()
+        except HarnessError:
+            return None
+        return info if isinstance(info, dict) and isinstance(info.get("sessions"), list) else None
+
+    def scores_or_none(self) -> dict[str, Any] | None:
+        """As `scores`, with None also where they are damaged: they can be made again."""
+        try:
+            return self.scores()
+        except HarnessError:
+            return None
+
+    @property
+    def has_problems(self) -> bool:
+        return (self.path / "problems.parquet").exists()
 
     def chains(self, order: Sequence[str] = (), only: set[Key] | None = None) -> Iterator[Chain]:
         """Stored chains, by the problems' order and then by sample index.
@@ -234,13 +180,21 @@ class RunFolder:
         """Hold the folder for writing; at the end the journal is flushed to the disk.
 
         Raises:
-            HarnessError: another process is writing, or the folder cannot be made.
+            HarnessError: another process is writing, the folder cannot be made, or it is of a newer format.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _disk_error(error, self.path) from None
-        with _lock(self.path):
+            raise disk_error(error, self.path) from None
+        if not os.access(self.path, os.W_OK):
+            self.read_only = True
+            self._read_index()
+            yield self
+            return
+        with lock(self.path):
+            self._check_format()
+            for left_over in self.path.glob(".*.part"):  # of a writer that was killed
+                left_over.unlink(missing_ok=True)
             self._read_index(mend=True)
             try:
                 yield self
@@ -252,16 +206,19 @@ class RunFolder:
         """Store a chain: once this returns, it survives the death of this process.
 
         Raises:
-            HarnessError: the disk is full; the journal still ends with a whole line.
+            HarnessError: the disk is full, and the journal still ends with a whole line; or the chain has a
+                field that no run folder can hold.
         """
-        key = (chain.problem_id, chain.index)
+        row = row_of(chain)
+        key = (row["problem_id"], row["index"])
         if key in self._spans or key in self._in_parquet:
             return
-        row = {name: getattr(chain, name) for name in _COLUMNS}
-        line = _line(row)
+        if self.read_only:
+            raise HarnessError(f"{self.path} cannot be written, so no chain can be added to it")
+        line = line_of(row)
         journal = self._open_journal()
         try:
-            _write_all(journal, line)
+            write_all(journal, line)
             now = time.monotonic()
             if now - self._synced > _SYNC_SECONDS:
                 os.fsync(journal.fileno())
@@ -269,19 +226,22 @@ class RunFolder:
         except OSError as error:
             with suppress(OSError):
                 journal.truncate(self._end)
-            raise _disk_error(error, self._journal_path) from None
+            raise disk_error(error, self._journal_path) from None
         self._spans[key] = _Span(self._end, len(line))
         self._end += len(line)
 
     def flush(self) -> None:
         if self._journal is not None:
-            os.fsync(self._journal.fileno())
+            try:
+                os.fsync(self._journal.fileno())
+            except OSError as error:
+                raise disk_error(error, self._journal_path) from None
 
     def complete(self, order: Sequence[str]) -> None:
         """Put all chains into chains.parquet, sorted, and let the journal go."""
-        if not self._spans and self._parquet_path.exists():
-            return
-        write_atomically(self._parquet_path, lambda file: self._write_parquet(file, order))
+        if self._spans or not self._parquet_path.exists():
+            write_atomically(self._parquet_path, lambda file: self._write_parquet(file, order))
+        # Also where a writer was killed between the two: every chain of the journal is in the parquet file.
         self._in_parquet |= self._spans.keys()
         self._spans.clear()
         self._close_journal()
@@ -294,18 +254,23 @@ class RunFolder:
     def write_scores(self, scores: Mapping[str, Any]) -> None:
         write_json(self.path / "scores.json", scores)
 
-    def write_problems(self, problems: Iterable[Problem], prompts: Iterable[Prompt]) -> None:
+    def write_problems(
+        self, problems: Iterable[Problem], prompts: Iterable[Prompt], *, hidden: bool = False
+    ) -> None:
+        """Write the problems, in order; of a hidden benchmark no more than ids and golds, since folders get shared."""
         import pyarrow as pa
 
         lines = [
-            _line(
+            line_of(
                 {
                     "id": problem.id,
-                    "text": problem.text,
+                    "text": "" if hidden else problem.text,
                     "gold": problem.gold,
-                    "choices": list(problem.choices),
+                    "choices": [] if hidden else list(problem.choices),
                     "metadata": orjson.dumps(dict(problem.metadata), default=str).decode(),
-                    "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
+                    "messages": []
+                    if hidden
+                    else [{"role": m.role, "content": m.content} for m in prompt.messages],
                 }
             )
             for problem, prompt in zip(problems, prompts, strict=True)
@@ -313,7 +278,7 @@ class RunFolder:
         message = pa.struct([("role", pa.string()), ("content", pa.string())])
         texts = [(name, pa.string()) for name in ("id", "text", "gold", "metadata")]
         lists = [("choices", pa.list_(pa.string())), ("messages", pa.list_(message))]
-        self._write_table("problems.parquet", _table(lines, pa.schema([*texts, *lists])))
+        self._write_table("problems.parquet", table_of(lines, pa.schema([*texts, *lists])))
 
     def write_grades(self, grades: Mapping[Key, Grade], grader: str, order: Sequence[str]) -> None:
         """Write the grades of all chains; `grader` names the normalizer and its version."""
@@ -321,7 +286,7 @@ class RunFolder:
 
         rank = {problem_id: i for i, problem_id in enumerate(order)}
         lines = [
-            _line(
+            line_of(
                 {
                     "problem_id": key[0],
                     "index": key[1],
@@ -345,7 +310,7 @@ class RunFolder:
                 ("rule", pa.string()),
             ]
         )
-        table = _table(lines, schema).replace_schema_metadata({"grader": grader})
+        table = table_of(lines, schema).replace_schema_metadata({"grader": grader})
         self._write_table("grades.parquet", table)
 
     def _write_table(self, name: str, table: pa.Table) -> None:
@@ -354,21 +319,22 @@ class RunFolder:
         write_atomically(self.path / name, lambda file: pq.write_table(table, file, compression="zstd"))
 
     def read_grades(self) -> StoredGrades | None:
-        """The stored grades, or None where there are none."""
-        import pyarrow.parquet as pq
-
+        """The stored grades, or None where there are none or they are damaged: they can be made again."""
         path = self.path / "grades.parquet"
         if not path.exists():
             return None
-        table = pq.read_table(path)
-        grader = (table.schema.metadata or {}).get(b"grader", b"").decode()
-        grades = {
-            (row["problem_id"], row["index"]): Grade(
-                status=row["status"], answer=row["answer"], answer_class=row["answer_class"], rule=row["rule"]
-            )
-            for row in table.to_pylist()
-        }
-        return StoredGrades(grader, grades)
+        try:
+            table = read_table(path, "")
+            rows = table.to_pylist()
+            grades = {
+                (row["problem_id"], row["index"]): Grade(
+                    row["status"], row["answer"], row["answer_class"], row["rule"]
+                )
+                for row in rows
+            }
+        except (HarnessError, KeyError):
+            return None
+        return StoredGrades((table.schema.metadata or {}).get(b"grader", b"").decode(), grades)
 
     def read_lengths(self) -> dict[Key, tuple[int | None, bool]]:
         """Completion tokens and whether truncated, for every stored chain; texts are not read."""
@@ -384,7 +350,7 @@ class RunFolder:
             try:
                 self._journal = self._journal_path.open("ab", buffering=0)
             except OSError as error:
-                raise _disk_error(error, self._journal_path) from None
+                raise disk_error(error, self._journal_path) from None
             self._synced = time.monotonic()
         return self._journal
 
@@ -392,6 +358,16 @@ class RunFolder:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+    def _check_format(self) -> None:
+        try:
+            found = self.info().get("format", 0)
+        except (HarnessError, AttributeError):
+            return  # missing or damaged: it is made again
+        if found > FORMAT:
+            raise HarnessError(
+                f"{self.path} has run folder format {found}, this harness reads up to {FORMAT}: use a newer one"
+            )
 
     def _read_index(self, *, mend: bool = False) -> None:
         """Learn which chains are stored; `mend` cuts off the torn last line of a writer that was killed."""
@@ -407,14 +383,10 @@ class RunFolder:
                     if mend:
                         journal.truncate(self._end)
                     break
-                try:
-                    row = orjson.loads(line)
-                    key = (row["problem_id"], row["index"])
-                except (orjson.JSONDecodeError, KeyError, TypeError):
+                if (key := key_of(line)) is None:
                     self._unreadable += 1
-                else:
-                    if key not in self._in_parquet:
-                        self._spans.setdefault(key, _Span(self._end, len(line)))
+                elif key not in self._in_parquet:
+                    self._spans.setdefault(key, _Span(self._end, len(line)))
                 self._end += len(line)
 
     def _parquet_keys(self) -> Iterator[Key]:
@@ -423,13 +395,20 @@ class RunFolder:
                 yield row["problem_id"], row["index"]
 
     def _parquet_rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         if not self._parquet_path.exists():
             return
-        with pq.ParquetFile(self._parquet_path) as file:
-            for batch in file.iter_batches(batch_size=512, columns=list(columns)):
-                yield from batch.to_pylist()
+        try:
+            with pq.ParquetFile(self._parquet_path) as file:
+                for batch in file.iter_batches(batch_size=512, columns=list(columns)):
+                    yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise HarnessError(
+                f"{self._parquet_path} is damaged ({' '.join(str(error).split())[:120]}): move it away and run the "
+                "same command to sample its chains again"
+            ) from None
 
     def _journal_rows(self, keys: Iterable[Key], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         with self._journal_path.open("rb") as journal:
@@ -439,7 +418,7 @@ class RunFolder:
                 row = orjson.loads(journal.read(span.length))
                 yield {name: row.get(name) for name in columns}
 
-    def _rows(self, order: Sequence[str], columns: Sequence[str] = _COLUMNS) -> Iterator[dict[str, Any]]:
+    def _rows(self, order: Sequence[str], columns: Sequence[str] = CHAIN_COLUMNS) -> Iterator[dict[str, Any]]:
         place = _place(order)
         if not self._spans:
             yield from self._parquet_rows(columns)
@@ -455,7 +434,7 @@ class RunFolder:
     def _lines(self, order: Sequence[str]) -> Iterator[bytes]:
         """Stored chains as lines of JSON, in order; those of the journal as they stand there."""
         if self._in_parquet:
-            yield from map(_line, self._rows(order))
+            yield from map(line_of, self._rows(order))
             return
         with self._journal_path.open("rb") as journal:
             for key in sorted(self._spans, key=_place(order)):
@@ -465,68 +444,13 @@ class RunFolder:
     def _write_parquet(self, file: IO[bytes], order: Sequence[str]) -> None:
         import pyarrow.parquet as pq
 
-        schema = _chain_schema()
+        schema = chain_schema()
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
-            for lines in _batches(self._lines(order)):
-                writer.write_table(_table(lines, schema))
+            for lines in batches(self._lines(order)):
+                writer.write_table(table_of(lines, schema))
 
 
 def _place(order: Sequence[str]) -> Callable[[Key], tuple[int, str, int]]:
     """Sort key: by the problems' order, then by sample index."""
     rank = {problem_id: i for i, problem_id in enumerate(order)}
     return lambda key: (rank.get(key[0], len(rank)), key[0], key[1])
-
-
-def _chain_schema() -> pa.Schema:
-    import pyarrow as pa
-
-    types = {
-        "problem_id": pa.string(),
-        "index": pa.int32(),
-        "text": pa.large_string(),
-        "reasoning": pa.large_string(),
-        "finish_reason": pa.string(),
-        "completion_tokens": pa.int64(),
-        "prompt_tokens": pa.int64(),
-        "seed": pa.int64(),
-    }
-    return pa.schema([(name, types[name]) for name in _COLUMNS])
-
-
-def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Lines in groups of about `_BATCH_BYTES`, so that memory stays bounded."""
-    batch: list[bytes] = []
-    size = 0
-    for line in lines:
-        batch.append(line)
-        size += len(line)
-        if size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One writer at a time. The operating system lets the lock go when its holder dies, however it dies."""
-    import fcntl
-
-    lock_path = path / ".lock"
-    try:
-        lock = lock_path.open("a+")
-    except OSError as error:
-        raise _disk_error(error, lock_path) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = " ".join(lock.read(200).split()) or "another process"
-            raise HarnessError(
-                f"{path} is being written by {holder}: wait for it to end, or stop it, then run this again"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
-        yield

@@ -64,8 +64,12 @@ def main() -> None:
     write_frame(replies, {"ready": True})
     while (task := read_frame(tasks)) is not None:
         try:
+            if "warm" in task:
+                plugins.normalizer(task["warm"]).warm()
+                write_frame(replies, {"ready": True})
+                continue
             reply = judge(plugins.normalizer(task["normalizer"]), task)
-        except Exception as error:  # noqa: BLE001 - anything may go wrong on hostile text
+        except Exception as error:  # noqa: BLE001
             text = " ".join(str(error).split())[:200]
             reply = {"error": f"{type(error).__name__}: {text}"}
         write_frame(replies, reply)

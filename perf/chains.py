@@ -154,7 +154,7 @@ def write_chains(
             for index in range(per_problem):
                 right = rng.random() < 0.5
                 answer = gold if right else _other(gold, rng)
-                text = _chain(answer, round(characters * rng.uniform(2 / 3, 4 / 3)), rng)
+                text = chain(answer, round(characters * rng.uniform(2 / 3, 4 / 3)), rng)
                 row = {
                     "problem_id": id_,
                     "index": index,
@@ -172,7 +172,8 @@ def write_chains(
     return ChainsFile(path, len(golds) * per_problem, correct, size, len(raw) / len(zlib.compress(raw, 6)))
 
 
-def _chain(answer: str, characters: int, rng: random.Random) -> str:
+def chain(answer: str, characters: int, rng: random.Random) -> str:
+    """One chain of about so many characters that ends in the answer in a box."""
     count = characters // _CHARACTERS_A_THOUGHT
     template = [""] * (3 * count)
     template[0::3] = rng.choices(_STARTS, k=count)

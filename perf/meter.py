@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,16 @@ def measure(
     if code:
         raise CommandFailed(f"{name} exited with {code}: {_last_words(done.stderr or done.stdout)}")
     return Cost(user, system, wall, peak / _PEAK_UNITS_PER_MIB, done.stdout)
+
+
+def processor() -> str:
+    """The model of this machine's processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.split("\n") if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _last_words(output: bytes) -> str:

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chains import ChainsFile, write_chains
-from meter import CommandFailed, Cost, measure
-from peers import PEERS, Peer
+from meter import CommandFailed, Cost, measure, processor
+from peers import PEERS, Peer, cache
 
 from harness import HarnessError, Problem
 from harness.data import DataSource
@@ -68,7 +68,7 @@ def main() -> int:
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("HARNESS_DATA") or None, help="folder with aime25.*"
     )
-    parser.add_argument("--peers", type=Path, default=_cache(), help="where the peers are installed")
+    parser.add_argument("--peers", type=Path, default=cache(), help="where the peers are installed")
     parser.add_argument("--skip-peers", action="store_true", help="measure only our own commands")
     options = parser.parse_args()
     if options.repeats < 1:
@@ -80,11 +80,6 @@ def main() -> int:
         print(f"overhead: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _cache() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "fathom-harness" / "peers"
 
 
 def _measure_all(options: argparse.Namespace, folder: Path) -> None:
@@ -204,17 +199,8 @@ def _versions(peers: list[Peer]) -> str:
         own += [f"{name} {version}" for name, version in peer.versions().items() if name != "torch"]
         if peer.versions()["torch"] != "-":
             own.append(f"torch {peer.versions()['torch']} beside {peer.distribution}")
-    machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    machine = f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
     return f"Python {platform.python_version()}, {', '.join(own)}; {machine}."
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in text.split("\n") if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

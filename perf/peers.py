@@ -1,11 +1,13 @@
-"""The two harnesses that ours is measured against: their environments, tasks and commands.
+"""What ours is measured against, each in an environment of its own: two harnesses and a grader.
 
-Both sample from their built-in dummy models, offline. Every choice that costs them time is made in their favour.
+The harnesses sample from their built-in dummy models, offline. Every choice that costs them time is made in their
+favour.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -19,8 +21,14 @@ Problems = Sequence[Mapping[str, str]]
 """Rows with `id`, `input` and `target`."""
 
 
-class Peer(ABC):
-    """A harness in a virtual environment of its own.
+def cache() -> Path:
+    """Where peers are installed, if the user does not say."""
+    folder = os.environ.get("XDG_CACHE_HOME")
+    return (Path(folder) if folder else Path.home() / ".cache") / "fathom-harness" / "peers"
+
+
+class Installed:
+    """A distribution in a virtual environment of its own.
 
     Args:
         home: folder that holds the environments.
@@ -28,8 +36,8 @@ class Peer(ABC):
 
     distribution: ClassVar[str]
     version: ClassVar[str]
-    output: ClassVar[str]
-    """What its dummy model answers."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Other distributions whose versions matter."""
 
     def __init__(self, home: Path) -> None:
         python = f"py{sys.version_info.major}{sys.version_info.minor}"
@@ -62,7 +70,7 @@ class Peer(ABC):
         made.touch()
 
     def versions(self) -> dict[str, str]:
-        """Versions of the harness and of torch, "-" where that is not installed."""
+        """Its version and those of `beside`, "-" where one is not installed."""
         code = (
             "import importlib.metadata as m, json, sys\n"
             "def version(name):\n"
@@ -70,8 +78,32 @@ class Peer(ABC):
             "    except m.PackageNotFoundError: return '-'\n"
             "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
         )
-        versions: dict[str, str] = json.loads(self._ask(code, self.distribution, "torch"))
+        versions: dict[str, str] = json.loads(self._ask(code, self.distribution, *self.beside))
         return versions
+
+    def _ask(self, code: str, *arguments: str | Path) -> str:
+        command = [self.python, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            why = done.stderr.strip().split("\n")[-1]
+            raise CommandFailed(f"{self.distribution} {self.version} cannot be questioned: {why}")
+        return done.stdout
+
+
+class MathVerify(Installed):
+    """The grader that most projects use."""
+
+    distribution = "math-verify"
+    version = "0.9.0"
+    beside = ("latex2sympy2_extended", "antlr4-python3-runtime", "sympy")
+
+
+class Peer(Installed, ABC):
+    """A harness that samples from a dummy model."""
+
+    beside = ("torch",)
+    output: ClassVar[str]
+    """What its dummy model answers."""
 
     @abstractmethod
     def command(self, folder: Path, problems: Problems, repeats: int) -> list[str | Path]:
@@ -85,14 +117,6 @@ class Peer(ABC):
     @abstractmethod
     def generations(self, logs: Path) -> int:
         """How many different samples with an output the logs hold."""
-
-    def _ask(self, code: str, *arguments: str | Path) -> str:
-        command = [self.python, "-c", code, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            why = done.stderr.strip().split("\n")[-1]
-            raise CommandFailed(f"{self.distribution} {self.version} cannot be questioned: {why}")
-        return done.stdout
 
     def _only(self, logs: Path, pattern: str) -> Path:
         found = sorted(logs.rglob(pattern))

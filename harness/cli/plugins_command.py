@@ -25,5 +25,5 @@ def command(ctx: click.Context) -> None:
         click.echo(f"{problem.name.ljust(22)} SKIPPED: {problem.reason} ({problem.distribution})")
     if plugins.problems:
         raise HarnessError(
-            f"{len(plugins.problems)} plugins have problems, see above; --no-plugin NAME silences one"
+            f"plugins have {len(plugins.problems)} problems, see above; --no-plugin NAME leaves one out"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..progress import Progress
 from ..records import Chain, Grade
+from ..text import one_row
 from . import say
 
 if TYPE_CHECKING:
@@ -74,17 +75,20 @@ class _Counting(Progress):
         tally = self._tallies[label]
         if not tally.sampled:
             tally.shown = time.monotonic()
+            if any(other.sampled for other in self._tallies.values()):
+                tally.started = tally.shown  # until now the engine was busy with another benchmark
         tally.sampled += 1
         tally.tokens += chain.completion_tokens or 0
-        now = time.monotonic()
-        if now - tally.shown >= self._pause or tally.done == tally.total:
-            tally.shown = now
-            self._show(label, tally)
 
     def graded(self, label: str, grade: Grade) -> None:
         tally = self._tallies[label]
         tally.graded += 1
         tally.correct += grade.correct
+        now = time.monotonic()
+        last = tally.graded == tally.total
+        if tally.sampled and (last or now - tally.shown >= self._pause):
+            tally.shown = now
+            self._show(label, tally)
 
     def note(self, text: str) -> None:
         say(text)
@@ -126,8 +130,7 @@ class LiveProgress(_Counting):
     def note(self, text: str) -> None:
         from rich.markup import escape
 
-        line = "".join(c if c.isprintable() else " " for c in text)
-        self._bars.console.print(f"harness: {escape(line)}", highlight=False)
+        self._bars.console.print(f"harness: {escape(one_row(text))}", highlight=False)
 
     def _show(self, label: str, tally: _Tally) -> None:
         self._bars.update(self._ids[label], completed=tally.done, figures=tally.text())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import HarnessError
 from . import plugins_of, say
 
 
@@ -25,14 +26,21 @@ def command(ctx: click.Context, runs: tuple[Path, ...], as_json: bool, grading_d
     plugins = plugins_of(ctx)
     pool = open_pool(plugins, grading_deadline)
     try:
-        results = []
+        results, failed = [], 0
         for path in find_runs(runs):
             if not (path / "scores.json").exists():
                 say(f"{path} is not finished and left out")
                 continue
-            result, changed = regrade(path, plugins, pool)
+            try:
+                result, changed = regrade(path, plugins, pool, say)
+            except HarnessError as error:
+                say(str(error))
+                failed += 1
+                continue
             say(f"{path}: {changed} of {sum(result['counts'].values())} grades changed")
             results.append(result)
     finally:
         pool.close()
     click.echo(plugins.reporter("json" if as_json else "markdown").render(results), nl=False)
+    if failed:
+        raise HarnessError(f"{failed} runs could not be graded again, see above")

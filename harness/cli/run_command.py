@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..plugins import PluginProblem
 from . import plugins_of, say
 
 
@@ -22,6 +26,28 @@ def _sampler_options(
             raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, param)
         options[name] = text
     return options or None
+
+
+def _say_problem(problem: PluginProblem) -> None:
+    say(f"plugin {problem.name} ({problem.distribution}) has a problem: {problem.reason}")
+
+
+@contextmanager
+def _stdout_kept_clean() -> Iterator[None]:
+    """What engines and plugins print goes to standard error, so that standard output holds the result alone."""
+    sys.stdout.flush()
+    try:
+        result = os.dup(1)
+    except OSError:  # standard output is closed
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(result, 1)
+        os.close(result)
 
 
 class _ToStderr(logging.Handler):
@@ -75,14 +101,12 @@ def command(ctx: click.Context, /, config: Path | None, as_json: bool, quiet: bo
     from .progress import open_progress
 
     plugins = plugins_of(ctx)
+    plugins.on_problem = _say_problem
     for problem in plugins.problems:
-        say(f"plugin {problem.name} ({problem.distribution}) is skipped: {problem.reason}")
+        _say_problem(problem)
     logging.getLogger("harness").addHandler(_ToStderr())
     run_config = load_config(config, flags)
-    if quiet:
-        results = evaluate(run_config, plugins, Progress())
-    else:
-        with open_progress() as progress:
-            results = evaluate(run_config, plugins, progress)
     reporter = plugins.reporter("json" if as_json else "markdown")
+    with _stdout_kept_clean(), nullcontext(Progress()) if quiet else open_progress() as progress:
+        results = evaluate(run_config, plugins, progress)
     click.echo(reporter.render(results), nl=False)

@@ -75,7 +75,7 @@ def _benchmark_lines(
     plugins: PluginManager, benchmark: Benchmark, protocol_name: str, data: Any, number: int, reveal: bool
 ) -> Iterator[str]:
     from ..protocol import data_fingerprint
-    from ..run import load_task
+    from ..task import load_task
 
     protocol = plugins.protocol(protocol_name)
     task = load_task(benchmark, protocol, data, None)

@@ -187,8 +187,8 @@ def _cache_blocks(
     longest = min(settings.max_tokens + _USUAL_PROMPT, shape.context)
     one = -(-longest // BLOCK) + 2
     block_bytes = shape.block_bytes(precision)
-    # Reading a GGUF takes its size about two and a half times: packed, unpacked, and laid out for the processor.
-    free = (available_memory() - 2.5 * weights) * _MEMORY_SHARE
+    # Reading a GGUF takes about three times its size: packed, unpacked, and laid out for the processor.
+    free = (available_memory() - 3 * weights) * _MEMORY_SHARE
     most = cache_gb * 1e9 if cache_gb is not None else free
     blocks = min(max_seqs * one, int(most // block_bytes))
     if blocks < one:

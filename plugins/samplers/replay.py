@@ -11,11 +11,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, ClassVar, NamedTuple
 
 import orjson
@@ -28,11 +31,11 @@ from harness import (
     HarnessError,
     Request,
     Sampler,
-    SamplerDefaults,
     SamplingSettings,
     hookimpl,
 )
 from harness.models import ResolvedModel
+from harness.records import FinishReason
 
 _BUFFER = 2**20  # bytes read at once: chains are long
 _MAX_LINE = 256 * 2**20  # bytes; the longest chains seen are below 1 MB
@@ -53,28 +56,47 @@ class Replay(Sampler):
     def open(
         self, model: ResolvedModel, settings: SamplingSettings, options: Mapping[str, str]
     ) -> Iterator[Engine]:
-        yield ReplayEngine(ChainFile.of(options))
+        yield ReplayEngine(ChainFile.of(options), model.name)
 
     def identity(self, options: Mapping[str, str]) -> Mapping[str, Any]:
         return {"sampler": self.name, "chains": ChainFile.of(options).digest}
 
-    def defaults(self, options: Mapping[str, str]) -> SamplerDefaults:
+    def default_model(self, options: Mapping[str, str]) -> str | None:
         file = ChainFile.of(options)
-        fewest, most, model = file.summary
+        models = file.summary.models
+        if len(models) > 1:
+            names = ", ".join(sorted(models)[:5])
+            raise HarnessError(
+                f"{file.path} holds chains of several models ({names}): say which with --model"
+            )
+        return next(iter(models), file.path.name.split(".")[0])
+
+    def default_n(self, model: str, options: Mapping[str, str]) -> int | None:
+        file = ChainFile.of(options)
+        counts = file.summary.counts_of(model)
+        fewest, most = min(counts.values()), max(counts.values())
         if fewest != most:
             raise HarnessError(
                 f"{file.path} holds between {fewest} and {most} chains a problem: say how many to use with --n"
             )
-        return SamplerDefaults(n=most, model=model or file.path.name.split(".")[0])
+        return most
 
 
 class Summary(NamedTuple):
     """What a file of chains holds."""
 
-    fewest: int
-    """Chains of the problem that has the fewest of them."""
-    most: int
-    model: str | None
+    counts: Mapping[tuple[str | None, str | None, str], int]
+    """Number of chains by model, benchmark (None where the row does not say) and problem."""
+    models: Set[str]
+    benchmarks: Set[str]
+
+    def counts_of(self, model: str) -> Counter[tuple[str | None, str]]:
+        """Number of chains by benchmark and problem, of one model if the file tells several apart."""
+        counts: Counter[tuple[str | None, str]] = Counter()
+        for (of, benchmark, problem), count in self.counts.items():
+            if len(self.models) < 2 or of == model:
+                counts[benchmark, problem] += count
+        return counts
 
 
 class ChainFile:
@@ -105,6 +127,8 @@ class ChainFile:
             stat = self.path.stat()
         except OSError as error:
             raise self._unreadable(error) from None
+        if not S_ISREG(stat.st_mode):
+            raise HarnessError(f"{self.path} is not a file: chains are read more than once, a pipe cannot be")
         return stat.st_size, stat.st_mtime_ns
 
     def _unreadable(self, error: Exception) -> HarnessError:
@@ -119,12 +143,14 @@ class ChainFile:
         """
         try:
             for number, row in self._rows():
-                if not isinstance(row, dict) or ("problem_id" not in row and "problem" not in row):
+                if not isinstance(row, dict) or (
+                    row.get("problem_id") is None and row.get("problem") is None
+                ):
                     raise self._bad(number, "has neither problem_id nor problem")
-                if "text" not in row and "generation" not in row:
+                if row.get("text") is None and row.get("generation") is None:
                     raise self._bad(number, "has neither text nor generation")
                 yield number, row
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
             raise self._unreadable(error) from None
 
     def _bad(self, number: int, what: str) -> HarnessError:
@@ -179,19 +205,22 @@ def _digest(path: Path, state: tuple[int, int]) -> str:
 
 @cache
 def _summary(path: Path, state: tuple[int, int]) -> Summary:
-    counts: Counter[str] = Counter()
-    model = None
+    counts: Counter[tuple[str | None, str | None, str]] = Counter()
     for _, row in ChainFile(path).rows():
-        counts[_problem_name(row)] += 1
-        model = model or row.get("model")
+        counts[_name(row, "model"), _name(row, "benchmark"), _problem_name(row)] += 1
     if not counts:
         raise HarnessError(f"{path} holds no chains")
-    return Summary(min(counts.values()), max(counts.values()), str(model) if model else None)
+    return Summary(
+        counts,
+        {key[0] for key in counts if key[0] is not None},
+        {key[1] for key in counts if key[1] is not None},
+    )
 
 
 class ReplayEngine(Engine):
-    def __init__(self, file: ChainFile) -> None:
+    def __init__(self, file: ChainFile, model: str) -> None:
         self._file = file
+        self._model = model
 
     @property
     def info(self) -> Mapping[str, Any]:
@@ -200,20 +229,18 @@ class ReplayEngine(Engine):
     def sample(self, requests: Sequence[Request]) -> Iterator[Chain]:
         wanted = {request.key: request for request in requests}
         places = _Places(requests)
+        is_ours = self._filter({request.key.benchmark for request in requests})
         seen: Counter[tuple[str, str]] = Counter()
         given: dict[ChainKey, int] = {}
         for number, row in self._file.rows():
-            place = places.of(row)
+            place = places.of(row) if is_ours(row) else None
             if place is None:
                 continue
             index = row.get("index")
             if index is None:
                 index = seen[place]
                 seen[place] += 1
-            elif not isinstance(index, int) or index < 0:
-                raise HarnessError(
-                    f"{self._file.path}, row {number}: index {index!r:.40} is not 0, 1, 2, ..."
-                )
+            index = self._whole(number, "index", index)
             key = ChainKey(*place, index)
             if (first := given.setdefault(key, number)) != number:
                 raise HarnessError(
@@ -224,25 +251,48 @@ class ReplayEngine(Engine):
         if wanted:
             self._complain(wanted, given)
 
+    def _filter(self, benchmarks: Set[str]) -> Callable[[Row], bool]:
+        """Whether a row is meant, where the file tells several models or the wanted benchmarks apart."""
+        summary = self._file.summary
+        by_model = len(summary.models) > 1
+        by_benchmark = bool(summary.benchmarks & benchmarks)
+        if by_model and self._model not in summary.models:
+            names = ", ".join(sorted(summary.models)[:5])
+            raise HarnessError(
+                f"{self._file.path} holds chains of several models ({names}), none of them {self._model!r}: say "
+                "which with --model"
+            )
+
+        def is_ours(row: Row) -> bool:
+            if by_model and row.get("model") != self._model:
+                return False
+            return not by_benchmark or row.get("benchmark") in benchmarks
+
+        return is_ours
+
+    def _whole(self, number: int, name: str, value: Any) -> int:
+        """A whole number from 0 on; data frames with gaps write them as floats."""
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+            raise HarnessError(
+                f"{self._file.path}, row {number}: {name} {value!r:.40} is not a whole number from 0"
+            )
+        return value
+
     def _chain(self, request: Request, number: int, row: Row) -> Chain:
-        text = row.get("text", row.get("generation"))
-        tokens, reasoning = row.get("completion_tokens"), row.get("reasoning")
-        for name, value, kind in (
-            ("text", text, str),
-            ("completion_tokens", tokens, int),
-            ("reasoning", reasoning, str),
-        ):
-            if value is not None and not isinstance(value, kind):
-                raise HarnessError(f"{self._file.path}, row {number}: {name} is not a {kind.__name__}")
-        finish = row.get("finish_reason")
+        text = row["generation"] if row.get("text") is None else row["text"]
+        reasoning = row.get("reasoning")
+        for name, value in (("text", text), ("reasoning", reasoning)):
+            if value is not None and not isinstance(value, str):
+                raise HarnessError(f"{self._file.path}, row {number}: {name} is not a text")
+        tokens = row.get("completion_tokens")
+        if isinstance(tokens, float) and math.isnan(tokens):
+            tokens = None
         return request.chain(
-            text or "",
-            finish_reason=None
-            if finish is None
-            else "length"
-            if finish in ("length", "max_tokens")
-            else "stop",
-            completion_tokens=tokens,
+            text,
+            finish_reason=_finish_reason(row.get("finish_reason")),
+            completion_tokens=None if tokens is None else self._whole(number, "completion_tokens", tokens),
             reasoning=reasoning or "",
         )
 
@@ -278,6 +328,16 @@ class _Places:
             return None
         named = [place for place in found if place[0] == row.get("benchmark")]
         return (named or found)[0]
+
+
+def _finish_reason(said: object) -> FinishReason | None:
+    if said is None:
+        return None
+    return "length" if str(said).lower() in ("length", "max_tokens", "max_length") else "stop"
+
+
+def _name(row: Row, column: str) -> str | None:
+    return None if row.get(column) is None else str(row[column])
 
 
 def _squeeze(text: str) -> str:

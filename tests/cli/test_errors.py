@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,15 +47,12 @@ def test_a_model_that_is_nowhere_is_one_line_within_seconds(harness: Command, tm
         (["run", "--model", "qwen2.5-coder-0.5", "--bench", BENCH], "did you mean qwen2.5-coder-0.5b"),
         (["run", "--model", "m", "--bench", BENCH, "--sampler", "vlm"], "no sampler is called 'vlm'"),
         (["run", "--model", "m", "--bench", BENCH, "--protocol", "r1"], "no protocol is called 'r1'"),
-        (["run", "--bench", BENCH], "--model is missing"),
-        (["run", "--model", "m"], "--bench is missing"),
         (["run", "--model", "m", "--bench", "fresh:level=99"], "level"),
         (["run", "--model", "m", "--bench", "fresh:levle=1"], "did you mean level?"),
         (["run", "--model", "m", "--bench", "fresh:level"], "'level' is not key=value"),
-        (
-            ["run", "--model", "m", "--bench", f"{BENCH},{BENCH}", "--sampler", "replay"],
-            "give it with --chains",
-        ),
+        (["run", "--model", "m", "--bench", BENCH, "--sampler", "replay"], "give it with --chains"),
+        (["run", "--model", "m", "--bench", f"{BENCH},{BENCH}"], "--bench names the same benchmark twice"),
+        (["run", "--model", "m", "--bench", BENCH, "--chains", "c.jsonl"], "add --sampler replay"),
         (["show", "nonsuch"], "nothing is called 'nonsuch'"),
         (["report", "nowhere"], "nowhere does not exist"),
         (["regrade", "."], "holds no run folder"),
@@ -71,6 +71,9 @@ def test_a_wrong_name_gets_the_closest_ones(harness: Command, arguments: list[st
         (["run", "--temperature", "-1"], "range"),
         (["run", "--top-p", "1.5"], "range"),
         (["run", "--tempratur", "1"], "--temperature"),
+        (["run", "--bench", BENCH], "--model is missing"),
+        (["run", "--model", "m"], "--bench is missing"),
+        (["run", "--model", "m", "--bench", BENCH, "--seed", str(10**20)], "--seed"),
         (["rum"], "No such command 'rum'"),
         (["list", "engines"], "'engines' is not one of"),
         (["run", "--sampler-option", "threads"], "is not NAME=VALUE"),
@@ -128,6 +131,17 @@ def test_a_data_folder_that_does_not_exist(harness: Command, write_chains: Calla
         ('{"problem_id": "a", "text": "b"}\n{"problem_id": ', "row 2: is not JSON"),
         ('{"text": "b"}\n', "row 1: has neither problem_id nor problem"),
         ('{"problem_id": "a"}\n', "row 1: has neither text nor generation"),
+        ('{"problem_id": "a", "text": null}\n', "row 1: has neither text nor generation"),
+        ('{"problem_id": null, "text": "x"}\n', "row 1: has neither problem_id nor problem"),
+        ('{"problem_id": "fresh-l1-s0-0000", "text": 5}\n', "row 1: text is not a text"),
+        (
+            '{"problem_id": "fresh-l1-s0-0000", "text": "x", "index": true}\n',
+            "index True is not a whole number",
+        ),
+        (
+            '{"problem_id": "fresh-l1-s0-0000", "text": "x", "completion_tokens": -5}\n',
+            "row 1: completion_tokens -5 is not a whole number from 0",
+        ),
         ("[1]\n", "row 1: has neither problem_id nor problem"),
         ("", "holds no chains"),
         (
@@ -164,3 +178,32 @@ def test_results_that_cannot_be_written(
 def test_an_error_line_holds_no_control_characters(harness: Command) -> None:
     error = failure(harness, "show", "evil\x1b[31m\nname")
     assert "\x1b" not in error
+
+
+def test_a_pipe_of_chains_is_refused(harness: Command, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    error = failure(harness, "run", "--bench", BENCH, "--sampler", "replay", "--chains", tmp_path / "pipe")
+    assert "chains are read more than once, a pipe cannot be" in error
+
+
+def test_a_torn_archive_of_chains_is_one_line(harness: Command, tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"problem_id": "a", "text": "b"}\n' * 1000)
+    for name, data in (("cut.jsonl.gz", whole[: len(whole) // 2]), ("bent.jsonl.gz", whole[:30] + b"x" * 40)):
+        (tmp_path / name).write_bytes(data)
+        error = failure(harness, "run", "--bench", BENCH, "--sampler", "replay", "--chains", tmp_path / name)
+        assert "cannot read chains from" in error
+
+
+def test_the_command_alone_shows_its_help(harness: Command) -> None:
+    done = harness()
+    assert done.returncode == 2
+    assert "Sample, grade and score a model on benchmarks." in done.stderr
+
+
+def test_a_full_standard_output_is_one_line(harness: Command) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            harness.arguments("list"), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert "No space left on device" in one_line_error(done)

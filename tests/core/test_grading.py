@@ -42,6 +42,22 @@ def test_an_unknown_kind_gets_the_closest_one() -> None:
         harness.grade("1", "1", kind="maths")
 
 
+def test_a_forked_process_grades_too() -> None:
+    # As data loaders and reward functions of trainers do, after the parent has used its workers.
+    code = (
+        "import harness, os\n"
+        "hard = r'\\boxed{\\sin(x)^2+\\cos(x)^2}'\n"
+        "assert harness.grade(hard, '1').status == 'correct'\n"
+        "child = os.fork()\n"
+        "status = harness.grade(hard.replace('x', 'y'), '1').status\n"
+        "if not child: os._exit(0 if status == 'correct' else 1)\n"
+        "print(status, os.waitpid(child, 0)[1])\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout == "correct 0\n"
+
+
 def test_a_script_that_grades_at_import_time_needs_no_main_guard() -> None:
     code = r"import harness; print(harness.grade('\\boxed{\\sin(x)^2+\\cos(x)^2}', '1').status)"
     done = subprocess.run(
@@ -108,6 +124,20 @@ def test_an_answer_that_could_not_be_compared_still_votes_and_is_asked_about_onc
     assert [grade.status for grade in grades] == [status] * 3
     assert grades[0].answer_class == grades[2].answer_class == "text:hard"
     assert pool.asked == 2  # "hard" and " hard"; the second "hard" was known
+
+
+def test_a_quick_path_that_fails_leaves_the_answer_to_a_worker_and_a_failing_reader_is_an_error() -> None:
+    class Failing(Quick):
+        def quick_same(self, answer: str, gold: str) -> Verdict | None:
+            raise RecursionError("deep")
+
+        def extract(self, text: str) -> Extraction | None:
+            return super().extract(text) if text != "bad" else 1 / 0  # type: ignore[return-value]
+
+    pool = NoPool(TaskError("died"))
+    grades = grades_of(Grader(Failing(), pool), "A", "bad")
+    assert [(grade.status, pool.asked) for grade in grades] == [("error", 1)] * 2
+    assert {grade.rule for grade in grades} == {"all/died", "ZeroDivisionError: division by zero"}
 
 
 def test_a_chain_without_an_answer_is_truncated_only_if_it_hit_its_budget() -> None:

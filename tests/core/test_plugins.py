@@ -10,6 +10,7 @@ import pytest
 from harness import (
     Benchmark,
     Grade,
+    GradedChain,
     HarnessError,
     Metric,
     Model,
@@ -22,8 +23,11 @@ from harness import (
     hookimpl,
 )
 from harness.config import load_config
+from harness.data import DataSource
+from harness.measure import measure
 from harness.plugins import PluginManager, load_plugins
 from harness.run import evaluate
+from harness.task import load_task
 
 
 def providing(**components: object) -> SimpleNamespace:
@@ -42,7 +46,7 @@ class Letters(Benchmark):
     name = "letters"
     aliases = ("abc",)
     normalizer = "math"
-    parameters = {"count": 2, "loud": ""}  # noqa: RUF012
+    parameters = {"count": 2, "loud": "", "flag": True}  # noqa: RUF012
 
     def problems(self, data: object) -> list[Problem]:
         return [Problem(f"l{i}", f"Say {i}", str(i)) for i in range(self.values["count"])]
@@ -104,7 +108,10 @@ def test_two_components_of_one_name_are_an_error_that_names_both_plugins() -> No
     manager.register(providing(harness_benchmarks=[Letters()]), "first")
     manager.register(providing(harness_benchmarks=[Letters()]), "second")
     with pytest.raises(HarnessError, match=r"'letters': (first and second|second and first)"):
-        _ = manager.benchmarks
+        manager.benchmark("letters")
+    assert "two plugins provide" in manager.problems[0].reason
+    manager.register(providing(harness_reporters=[Shout()]), "third")
+    assert manager.reporter("shout").name == "shout"  # a clash takes nothing else down
 
 
 def test_an_alias_may_not_hide_another_name() -> None:
@@ -114,17 +121,20 @@ def test_an_alias_may_not_hide_another_name() -> None:
 
     manager = PluginManager()
     manager.register(providing(harness_benchmarks=[Letters(), Abc()]), "both")
+    _ = manager.benchmarks
     with pytest.raises(HarnessError, match="two plugins provide a benchmark called 'abc'"):
-        _ = manager.benchmarks
+        manager.benchmark("abc")
 
 
 def test_parameters_take_the_type_of_their_default_and_show_in_the_label() -> None:
     manager = PluginManager()
     manager.register(providing(harness_benchmarks=[Letters()]), "letters")
     benchmark = manager.benchmark("letters:count=3,loud=yes")
-    assert benchmark.values == {"count": 3, "loud": "yes"}
-    assert benchmark.label == "letters:count=3,loud=yes"
-    assert manager.benchmark("letters:loud=yes").label == "letters:count=2,loud=yes"
+    assert benchmark.values == {"count": 3, "loud": "yes", "flag": True}
+    assert benchmark.label == "letters:count=3,loud=yes,flag=True"
+    assert manager.benchmark("letters:flag=false").values["flag"] is False
+    with pytest.raises(HarnessError, match="flag='maybe' is not a valid bool"):
+        manager.benchmark("letters:flag=maybe")
     assert manager.benchmark("letters:count=2").label == "letters"
 
 
@@ -141,13 +151,65 @@ def test_a_hook_that_raises_is_reported_and_the_others_are_heard() -> None:
 
 def test_load_plugins_can_be_narrowed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "fresh" not in load_plugins(block=["benchmark-fresh"]).benchmarks
-    monkeypatch.setenv("HARNESS_NO_PLUGINS", "benchmark-fresh")
-    assert "fresh" not in load_plugins().benchmarks
+    monkeypatch.setenv("HARNESS_LOAD_PLUGINS", "nonsuch")
+    manager = load_plugins()
+    assert "fresh" in manager.benchmarks  # the built-in ones load all the same
+    assert manager.problems[0].reason.startswith("no plugin is called so")
 
 
 def test_all_built_in_plugins_load_without_problems(plugins: PluginManager) -> None:
     assert plugins.problems == []
     plugins._pluggy.check_pending()
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (Problem("p", "text", 4), "gold of problem 1 is 4, not a text"),  # type: ignore[arg-type]
+        (Problem(1, "text", "4"), "id of problem 1 is 1, not a text"),  # type: ignore[arg-type]
+        ("a string", "problem 1 is a str"),
+    ],
+)
+def test_problems_that_are_not_as_they_should_be_are_named(problem: Problem, expected: str) -> None:
+    class Odd(Letters):
+        def problems(self, data: object) -> list[Problem]:
+            return [problem]
+
+    with pytest.raises(HarnessError, match=expected):
+        load_task(Odd(), load_plugins().protocol("deepseek-r1"), DataSource(None))
+
+
+def test_a_benchmark_that_fails_to_load_is_named() -> None:
+    class Odd(Letters):
+        def problems(self, data: object) -> list[Problem]:
+            return [{}["column"]]  # type: ignore[misc]
+
+    with pytest.raises(HarnessError, match="benchmark letters cannot load its problems: KeyError: 'column'"):
+        load_task(Odd(), load_plugins().protocol("deepseek-r1"), DataSource(None))
+
+
+def test_a_metric_that_fails_costs_only_its_own_scores() -> None:
+    class Broken(Always):
+        name = "broken"
+
+        def compute(self, problems: object, n: int) -> dict[str, Score]:
+            return {"x": Score(1 / 0)}
+
+    class Nan(Always):
+        name = "nan"
+
+        def compute(self, problems: object, n: int) -> dict[str, Score]:
+            return {"nan": Score(float("nan")), "always": Score(0.0)}
+
+    notes: list[str] = []
+    chains = {"p": [GradedChain("p", 0, Grade("correct", "1", "1"), None, truncated=False)]}
+    measured = measure(chains, 1, [Broken(), Always(), Nan()], notes.append)
+    assert measured["scores"] == {"always": Score(1.0).as_dict()}
+    assert notes == [
+        "metric broken failed, its scores are left out: ZeroDivisionError: division by zero",
+        "metric nan gives nan for 'nan': it is left out",
+        "metric nan gives 'always', which another metric gives too: it is left out",
+    ]
 
 
 def test_a_listener_hears_of_a_run_from_start_to_finish(tmp_path: Path, write_chains: object) -> None:

@@ -303,9 +303,10 @@ def test_run_json_says_where_the_numbers_come_from(harness: Command, chains: Pat
     assert info["status"] == "complete"
     assert info["benchmark"]["parameters"] == {"level": 1, "seed": 3, "size": 6}
     assert info["protocol"]["temperature"] == 0.6
-    assert info["sampler"]["name"] == "replay"
+    assert info["sampler"] == "replay"
     assert len(info["sessions"]) == 1
     assert info["sessions"][0]["engine"]["chains"] == str(chains)
+    assert info["sessions"][0]["hardware"]["cpus"] >= 1
 
 
 def test_a_yaml_file_mirrors_the_flags_and_flags_win(harness: Command, chains: Path, tmp_path: Path) -> None:
@@ -313,3 +314,22 @@ def test_a_yaml_file_mirrors_the_flags_and_flags_win(harness: Command, chains: P
     config.write_text(f"bench: ['{BENCH}']\nsampler: replay\nchains: {chains}\nn: 4\nmodel: from-yaml\n")
     (result,) = harness.json("run", "--config", config, "--n", 2)
     assert (result["model"], result["n"]) == ("from-yaml", 2)
+
+
+def test_a_file_with_several_models_and_benchmarks_is_told_apart(
+    harness: Command, golds: dict[str, str], write_chains: Callable[..., Path]
+) -> None:
+    def rows(model: str, benchmark: str, right: bool) -> list[dict[str, Any]]:
+        texts = {id_: f"\\boxed{{{gold if right else 'no'}}}" for id_, gold in golds.items()}
+        return [
+            {"problem_id": i, "text": t, "model": model, "benchmark": benchmark} for i, t in texts.items()
+        ]
+
+    path = write_chains([*rows("a", BENCH, True), *rows("b", BENCH, False), *rows("a", "other", False)])
+    assert "holds chains of several models (a, b): say which with --model" in harness(*replay(path)).stderr
+    assert "none of them 'c'" in harness(*replay(path, "--model", "c", "--n", 1)).stderr
+    scores = {
+        model: harness.json(*replay(path, "--model", model, "--n", 1))[0]["scores"]["pass@1"]["value"]
+        for model in ("a", "b")
+    }
+    assert scores == {"a": 1.0, "b": 0.0}

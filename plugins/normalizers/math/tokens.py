@@ -15,6 +15,8 @@ class Token(NamedTuple):
     text: str
     spaced: bool = False
     """White space stands before it."""
+    roman: bool = False
+    """A letter that was written upright: \\text{m}."""
 
 
 END = Token("end", "")
@@ -39,6 +41,7 @@ _IGNORED = word_set(
     left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle textstyle
     scriptstyle limits nolimits quad qquad angle measuredangle triangle rm bf it sf tt mathstrut hfill hfil
     null nonumber notag centering middle small large normalsize thinspace enspace medspace negthinspace
+    checkmark square blacksquare Box qed
     """
 )
 _WITH_ARGUMENT_IGNORED = frozenset(
@@ -61,7 +64,9 @@ _RENAMED = {
 _OPERATORS = frozenset({"<", ">", "*", "/", "|", "(", ")", "[", "]", "\\{", "\\}", ":", "'"})
 _PREFIXES = ("qquad", "quad", "cdot", "times", "pi", "le", "ge", "pm", "circ")
 _ONLY_MATH = re.compile(r"[\d\s.,()+\-*/=<>:;%$°'|!^]*")
-_LETTER = re.compile(r"\(?\s*[A-Za-z]\s*\)?")
+_LETTERS = re.compile(r"\(?\s*[A-Za-z]\s*\)?(?:\s*(?:,|&|\band\b|\bor\b)+\s*\(?[A-Za-z]\)?(?![A-Za-z]))*")
+_ABOUT = re.compile(r"(?:or\s+|which is\s+|is\s+)?(?:approximately|approx|about|roughly|around)(?: equal to)?")
+_SUBSTANCE = re.compile(r"[^\s.,;:]")
 
 
 def tokenize(text: str, thousands: bool) -> list[Token]:
@@ -151,7 +156,9 @@ def _command(
     if name in _WITH_ARGUMENT_IGNORED:
         return _group(text, at)[1]
     name = _RENAMED.get(name, name)
-    if name in ("and", "or"):
+    if name in ("imath", "jmath"):
+        out.append(Token("let", name[0], spaced))
+    elif name in ("and", "or"):
         out.append(Token("sep", "and", spaced))
     elif name in _OPERATORS:
         out.append(Token("op", name, spaced))
@@ -193,21 +200,23 @@ def _text(content: str, spaced: bool, thousands: bool, out: list[Token], level: 
     plain = stripped.strip(" ,;.").lower()
     if plain in SEPARATORS:
         out.append(Token("sep", "and", spaced))
+    elif _ABOUT.fullmatch(plain):
+        out.append(Token("cmd", "approx", spaced))
     elif plain in PERCENT:
         out.append(Token("op", "%", spaced))
     elif stripped in FUNCTIONS:
         out.append(Token("word", stripped, spaced))
     elif level < 3 and (
         _ONLY_MATH.fullmatch(stripped)
-        or _LETTER.fullmatch(stripped)
+        or _LETTERS.fullmatch(stripped)
         or "\\" in stripped
         or stripped[:1].isdigit()
     ):
         start = len(out)
         _scan(stripped, thousands, out, level + 1)
         if len(out) > start:
-            out[start] = out[start]._replace(spaced=True)
-    elif stripped:
+            out[start] = out[start]._replace(spaced=True, roman=len(stripped) == 1)
+    elif _SUBSTANCE.search(stripped):
         out.append(Token("text", " ".join(stripped.split()), spaced))
 
 

@@ -15,12 +15,18 @@ FUNCTIONS: dict[str, str] = {
     **{name: name for name in word_set("sqrt cbrt max min gcd lcm floor ceil abs det")},
     **{f"a{name}": f"a{name}" for name in INVERTIBLE},
     **{f"arc{name}": f"a{name}" for name in INVERTIBLE},
-    "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "atan", "arsinh": "asinh", "arcosh": "acosh",
+    "cis": "cis", "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "atan", "arsinh": "asinh", "arcosh": "acosh",
     "artanh": "atanh", "binom": "binom", "factorial": "factorial", "sgn": "sgn", "Re": "re", "Im": "im",
 }  # fmt: skip
 """Written name -> the name used in the tree."""
 
 INVERSES = {name: f"a{name}" for name in INVERTIBLE}
+
+BASES = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "eleven": 11, "twelve": 12, "sixteen": 16, "binary": 2, "octal": 8, "decimal": 10, "hex": 16,
+}  # fmt: skip
+"""Bases of numbers in words."""
 
 SEPARATORS = frozenset({"and", "or", "und"})
 CONDITIONS = frozenset({"for", "where", "when", "if", "with", "since", "provided", "unless", "given", "such"})
@@ -33,6 +39,11 @@ NO_SOLUTION = frozenset({"no solution", "no solutions", "the empty set", "empty 
 CONSTANTS = frozenset({"pi", "infinity", "infty", "inf", "oo"})
 
 PERCENT = frozenset({"percent", "pct", "percentage", "percents", "%"})
+
+DEGREES = word_set("degree degrees deg")
+ORDINALS = word_set("st nd rd th")
+UNIT_LETTERS = word_set("m g s h L l J K N V W A C F T H Q")
+"""Upright letters that are units behind a number."""
 
 UNITS = word_set(
     """

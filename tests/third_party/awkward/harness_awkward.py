@@ -1,6 +1,7 @@
 """A plugin that loads, and whose normalizer and listener do everything that a plugin should not."""
 
 import os
+import sys
 
 import click
 
@@ -12,6 +13,7 @@ class AwkwardBenchmark(Benchmark):
     normalizer = "awkward"
 
     def problems(self, data):
+        print("a plugin that prints to standard output must not disturb the result")
         for what in ("answer", "hang", "memory", "die", "raise", "silent"):
             yield Problem(id=what, text=f"Please {what}", gold="answer")
 
@@ -50,7 +52,12 @@ def harness_normalizers():
 
 @hookimpl
 def harness_commands():
-    return [wave]
+    return [wave, "not a command"]
+
+
+@hookimpl
+def harness_run_started(run):
+    sys.exit(f"no wish to start {run.benchmark}")
 
 
 @hookimpl

@@ -1,0 +1,100 @@
+"""Files of a run folder as files: written whole or not at all, locked, and told of in one line when they fail."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+from .errors import HarnessError
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def disk_error(error: OSError, path: Path) -> HarnessError:
+    if error.errno in _FULL:
+        what = f"no space left to write {path}: everything stored so far is kept, free some space"
+        return HarnessError(f"{what} and run the same command again")
+    return HarnessError(f"cannot write {path}: {error.strerror or error}")
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Make a file whole or not at all: written beside its place, synced, renamed.
+
+    Raises:
+        HarnessError: the disk is full or the folder cannot be written; the old file is untouched.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise disk_error(error, path) from None
+        raise
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    # A raw write to a disk that fills up is short first, and fails only when asked for the rest.
+    while written := file.write(data):
+        if written == len(data):
+            return
+        data = data[written:]
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def write_json(path: Path, value: object) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+    # A lone surrogate becomes its own JSON escape.
+    data = text.encode("utf-8", "backslashreplace")
+    write_atomically(path, lambda file: file.write(data))
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of a run folder.
+
+    Raises:
+        HarnessError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise HarnessError(f"{path} is missing: {path.parent} is not a run folder") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise HarnessError(f"cannot read {path}: {error}") from None
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """One writer at a time. The operating system lets the lock go when its holder dies, however it dies."""
+    import fcntl
+
+    lock_path = path / ".lock"
+    try:
+        file = lock_path.open("a+")
+    except OSError as error:
+        raise disk_error(error, lock_path) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = " ".join(file.read(200).split()) or "another process"
+            raise HarnessError(
+                f"{path} is being written by {holder}: wait for it to end, or stop it, then run this again"
+            ) from None
+        with suppress(OSError):  # who holds the lock is only for people to read
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+        yield

@@ -1,0 +1,79 @@
+"""run.json: what was asked, and where the numbers come from.
+
+What was asked is written once. Each time that chains are sampled adds a session, with what was different that day:
+versions, hardware, the sampler's options.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from . import __version__
+from .components import Engine, Protocol
+from .protocol import data_fingerprint
+from .selection import Selection
+from .task import Task
+
+
+def describe(
+    task: Task, protocol: Protocol, seed: int, fingerprint: str, selection: Selection
+) -> dict[str, Any]:
+    """What was asked."""
+    model, benchmark = selection.model, task.benchmark
+    return {
+        "harness": __version__,
+        "fingerprint": fingerprint,
+        "model": {"name": model.name, "repo": model.repo, "revision": model.revision, **model.identity()},
+        "benchmark": {
+            "name": benchmark.name,
+            "label": benchmark.label,
+            "parameters": benchmark.values,
+            "origin": task.origin,
+            "fingerprint": data_fingerprint(task.problems, task.prompts),
+            "normalizer": benchmark.normalizer,
+            "problems": len(task.problems),
+            "notes": dict(task.notes),
+        },
+        "protocol": {name: getattr(protocol, name) for name in protocol.__dataclass_fields__},
+        "seed": seed,
+        "sampler": selection.sampler.name,
+        "sessions": [],
+    }
+
+
+def session(selection: Selection, engine: Engine, n: int, stored_before: int) -> dict[str, Any]:
+    """One time that chains were sampled."""
+    return {
+        "started": now(),
+        "harness": __version__,
+        "n": n,
+        "stored_before": stored_before,
+        "sampler": {
+            "name": selection.sampler.name,
+            "options": dict(selection.options),
+            "why": selection.reason,
+        },
+        "engine": dict(engine.info),
+        "hardware": _hardware(),
+    }
+
+
+def with_session(info: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    return {**info, "sessions": [*info.get("sessions", []), added], "status": "running"}
+
+
+def _hardware() -> dict[str, Any]:
+    return {
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

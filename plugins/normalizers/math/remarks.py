@@ -1,0 +1,73 @@
+"""Token passes before parsing: what stands beside an answer but is no part of it."""
+
+from __future__ import annotations
+
+from .tokens import Token
+from .words import RESULT_WORDS, word_set
+
+_SAYS_AGAIN = word_set("approx approximately about or roughly units unit note i.e. ie")
+_MOD = Token("cmd", "pmod")
+
+
+def without_remarks(tokens: list[Token]) -> list[Token]:
+    """Drop brackets that only say the answer again, such as "(about 3.46)" and "(units)"; "(mod 7)" is kept."""
+    if not any(token.kind in ("text", "word") or token.text in ("approx", "mod") for token in tokens):
+        return tokens
+    kept: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        if token.kind == "op" and token.text == "(" and at + 1 < len(tokens):
+            close = _closing(tokens, at)
+            first = tokens[at + 1]
+            if close is not None and first.text == "mod" and close > at + 2:
+                kept += [_MOD, Token("op", "{"), *tokens[at + 2 : close], Token("op", "}")]
+                at = close + 1
+                continue
+            if close is not None and kept and _is_remark(tokens[at + 1 : close]):
+                at = close + 1
+                continue
+        kept.append(token)
+        at += 1
+    return kept
+
+
+def _is_remark(tokens: list[Token]) -> bool:
+    if not tokens:
+        return False
+    first = tokens[0]
+    if first.text == "approx" or (
+        first.kind in ("text", "word") and first.text.lower().split(" ")[0] in _SAYS_AGAIN
+    ):
+        return True
+    return all(token.kind == "text" for token in tokens)
+
+
+def _closing(tokens: list[Token], at: int) -> int | None:
+    """Where the round bracket opened at `at` closes, if that is near."""
+    depth = 0
+    for index in range(at, min(len(tokens), at + 60)):
+        token = tokens[index]
+        if token.kind == "op" and token.text in "()":
+            depth += 1 if token.text == "(" else -1
+            if depth == 0:
+                return index
+    return None
+
+
+def after_result_word(tokens: list[Token]) -> list[Token]:
+    """In a sentence ("The area is 5") only what follows the last "is" is the answer."""
+    count = 0
+    for index in range(len(tokens) - 1, -1, -1):
+        token = tokens[index]
+        if token.kind == "word" and token.text.lower() in RESULT_WORDS:
+            count = index + 1
+            break
+        if token.kind == "text":
+            last = token.text.rstrip(" :").rpartition(" ")[2].lower()
+            if last in RESULT_WORDS or token.text.endswith((":", "=")):
+                count = index + 1
+                break
+    if count and any(t.kind in ("word", "text") for t in tokens[: count - 1] or tokens[:count]):
+        return tokens[count:]
+    return tokens
