@@ -66,7 +66,7 @@ class Atoms(Stream, ABC):
         if token.kind == "op":
             if token.text == "|":
                 return self.bars == 0 or (self.nested_bars and self.opens_bars())
-            return token.text in ("(", "{", "\\{", "...") or (token.text == "[" and not self.french)
+            return token.text in ("(", "{", "\\{", "...") or (token.text == "[" and not self.in_french)
         return token.kind == "cmd" and (token.text in FACTOR_COMMANDS or token.text not in KNOWN)
 
     def opens_bars(self) -> bool:
@@ -251,12 +251,12 @@ class Atoms(Stream, ABC):
     def bracket(self, opening: str) -> Node:
         self.enter()
         bars, self.bars = self.bars, 0
-        french, self.french = self.french, 0
+        french, self.in_french = self.in_french, 0
         if opening in ("{", "\\{"):
             self.skip_set_builder()
         groups = self.groups(frozenset(CLOSERS[opening]))
         closing = self.expect(*CLOSERS[opening])
-        self.bars, self.french = bars, french
+        self.bars, self.in_french = bars, french
         self.depth -= 1
         return bracketed(opening, groups, closing)
 
@@ -278,9 +278,9 @@ class Atoms(Stream, ABC):
 
     def french(self) -> Node:
         self.enter()
-        self.french += 1
+        self.in_french += 1
         groups = self.groups(frozenset({"[", "]"}))
-        self.french -= 1
+        self.in_french -= 1
         closing = self.expect("[", "]")
         self.depth -= 1
         if [len(group) for group in groups] not in ([2], [1, 1]):

@@ -43,6 +43,19 @@ def of_value(value: Value) -> str | None:
     return "~" + "|".join(part for part in parts if part is not None)
 
 
+def sign(value: Value) -> int | None:
+    """-1, 0 or 1: the sign of a real constant; None where it cannot be told here."""
+    if not value.constant and not all(b[0] in (PRIME, CONST, LOG) for p in value.terms for b, _ in p):
+        return None
+    parts = _sums(value, 0)
+    if parts is None:
+        return None
+    real, imaginary, largest = parts
+    if imaginary or _negligible(real, largest):
+        return None if imaginary or value.terms else 0
+    return 1 if real > 0 else -1
+
+
 def _has_symbols(value: Value) -> bool:
     return any(
         b[0] == SYMBOL or (b[0] == LOG and str(b[1]).startswith(f"{SYMBOL}."))
@@ -52,6 +65,17 @@ def _has_symbols(value: Value) -> bool:
 
 
 def _at(value: Value, index: int) -> str | None:
+    sums = _sums(value, index)
+    if sums is None:
+        return None
+    real, imaginary, largest = sums
+    if all(_negligible(part, largest) for part in (real, imaginary)):
+        return None
+    return text(real, imaginary)
+
+
+def _sums(value: Value, index: int) -> tuple[Decimal, Decimal, Decimal] | None:
+    """Real part, imaginary part and largest term of a value at a point."""
     sums = [Decimal(0), Decimal(0)]
     largest = Decimal(0)
     for product, factor in value.terms.items():
@@ -70,9 +94,9 @@ def _at(value: Value, index: int) -> str | None:
             term = _CONTEXT.multiply(term, _CONTEXT.power(number, power))
         sums[imaginary] = _CONTEXT.add(sums[imaginary], term)
         largest = max(largest, _CONTEXT.abs(term))
-    if not largest.is_finite() or all(_negligible(part, largest) for part in sums):
+    if not largest.is_finite():
         return None
-    return text(*sums)
+    return sums[0], sums[1], largest
 
 
 def _number(b: Base, index: int) -> Decimal | None:

@@ -315,19 +315,22 @@ class Parser(Atoms):
         if not numeric(node):
             return None
         names: list[str] = []
-        level, groups = 0, 0
+        level, groups, upright = 0, 0, False
         for ahead in range(1, 30):
             token = self.peek(ahead)
             if token.kind == "op" and token.text in "{}":
                 level += 1 if token.text == "{" else -1
                 groups += level == 0
                 if groups == 2:
+                    if not upright:
+                        return None
                     self.at += ahead + 1
                     return " ".join(names)
                 if groups and not level:
                     names.append("/")
             elif level and (token.kind in ("text", "num") or token.roman or token.text in "^-"):
                 names.append(token.text)
+                upright = upright or token.kind == "text" or token.roman
             else:
                 return None
         return None

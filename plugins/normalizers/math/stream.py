@@ -12,7 +12,7 @@ class Stream:
     def __init__(self, tokens: list[Token], nested_bars: bool = False) -> None:
         self.tokens = tokens
         self.nested_bars = nested_bars  # a bar inside bars may open others
-        self.french = 0  # open ]intervals[
+        self.in_french = 0  # open ]intervals[
         self.at = 0
         self.depth = 0
         self.bars = 0  # open |absolute values|
