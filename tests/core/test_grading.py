@@ -46,10 +46,10 @@ def test_a_forked_process_grades_too() -> None:
     # As data loaders and reward functions of trainers do, after the parent has used its workers.
     code = (
         "import harness, os\n"
-        "hard = r'\\boxed{\\sin(x)^2+\\cos(x)^2}'\n"
-        "assert harness.grade(hard, '1').status == 'correct'\n"
+        "hard = r'\\boxed{\\sin(%s)^2+\\cos(%s)^2}'\n"
+        "assert harness.grade(hard % (1, 1), '1').status == 'correct'\n"
         "child = os.fork()\n"
-        "status = harness.grade(hard.replace('x', 'y'), '1').status\n"
+        "status = harness.grade(hard % (2, 2), '1').status\n"
         "if not child: os._exit(0 if status == 'correct' else 1)\n"
         "print(status, os.waitpid(child, 0)[1])\n"
     )
