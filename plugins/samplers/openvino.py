@@ -17,7 +17,7 @@ from ._device import available_memory, gpu_visible
 from ._gguf import read_header
 from ._openvino_engine import BLOCK, Limits, OpenVINOEngine, one_line
 from ._options import choice, positive, positive_int
-from ._weights import openvino_gguf
+from ._weights import CONVERTER, openvino_gguf
 
 INSTALL = 'pip install "fathom-harness[cpu]"'
 
@@ -58,7 +58,8 @@ class OpenVINO(Sampler):
         return Fit(80, "openvino-genai is installed and there is no GPU")
 
     def identity(self, options: Mapping[str, str]) -> Mapping[str, Any]:
-        return {"sampler": self.name, "precision": _precision(options)}
+        # Another converter makes other weights of the same file.
+        return {"sampler": self.name, "precision": _precision(options), "converter": CONVERTER}
 
     @contextmanager
     def open(

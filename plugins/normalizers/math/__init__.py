@@ -2,11 +2,12 @@
 
 A pipeline of modules with one job each:
 
-    chain -> extract -> answer -> tidy -> tokens -> parse -> shape -> compare -> verdict
-                                                              |        |- values, fingerprint: exact, in this process
-                                                              |        `- slow: numeric and sympy, in a worker process
+    chain -> extract -> answer -> tidy -> tokens -> parse -> shape -> compare -> judge -> verdict
+                                  `------ read -------------'        |        `- keys -> vote
+                                                                     |- exact: values, in this process
+                                                                     `- slow: numeric and sympy, in a worker process
 
-Limits are in `nodes`, conventions in `compare`, rules of extraction in `extract`.
+Limits are in `nodes`, conventions in `compare` and `judge`, rules of extraction in `extract`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ class MathNormalizer(Normalizer):
         return extract(text)
 
     def quick_same(self, answer: str, gold: str) -> Verdict | None:
-        """`same` where exact arithmetic or the texts alone decide. Symmetric and reflexive."""
+        """`same` where exact arithmetic or the texts alone decide. Reflexive, and symmetric but for rounded golds."""
         answer, gold = answer.strip(), gold.strip()
         if answer == gold:
             return Verdict(True, "text")
         if _is_digits(answer) and _is_digits(gold):
             return Verdict(answer.lstrip("0") == gold.lstrip("0"), "integer")
-        from .compare import same
+        from .judge import same
 
         try:
             result, rule = same(answer, gold)
@@ -48,12 +49,18 @@ class MathNormalizer(Normalizer):
         answer = answer.strip()
         if _is_digits(answer):
             return answer.lstrip("0") or "0"
-        from .compare import key
+        from .judge import key
 
         try:
             return key(answer)
         except Exception:  # noqa: BLE001 - as in quick_same
             return None
+
+    def warm(self) -> None:
+        """Import what hard comparisons need, so that no deadline pays for it."""
+        from .slow import warm
+
+        warm()
 
     def same(self, answer: str, gold: str) -> Verdict:
         """Whether two answers are the same. May take seconds: run it where it can be killed."""

@@ -11,6 +11,7 @@ from fractions import Fraction
 from .build import (
     MINUS_ONE,
     REALS,
+    bag_of,
     bracketed,
     flat,
     fraction,
@@ -33,7 +34,10 @@ FACTOR_COMMANDS = GREEK | ACCENTS | frozenset(FUNCTIONS) | frozenset(DOMAINS.val
 FACTOR_COMMANDS |= word_set(
     "frac sqrt binom boxed pi infty emptyset lfloor lceil langle begin sum prod ldots reals"
 )
-ENVIRONMENTS = word_set("matrix pmatrix bmatrix Bmatrix smallmatrix array")
+ENVIRONMENTS = word_set("matrix pmatrix bmatrix Bmatrix vmatrix smallmatrix array")
+
+
+_LINES = word_set("cases dcases aligned align gathered gather split equation")
 
 
 class Atoms(Stream, ABC):
@@ -114,7 +118,9 @@ class Atoms(Stream, ABC):
                 base = Node("sym", (), base.value + "'") if base.op == "sym" else base
             return base
         exponent = self.script()
-        if exponent.op == "sym" and (exponent.value == "\\circ" or (exponent.value in "oO" and numeric(base))):
+        if exponent.op == "sym" and (
+            exponent.value == "\\circ" or (exponent.value in "oO" and numeric(base))
+        ):
             return Node("degree", (base,))
         if exponent.op == "sym" and set(exponent.value) == {"'"}:
             return Node("sym", (), base.value + exponent.value) if base.op == "sym" else base
@@ -327,6 +333,8 @@ class Atoms(Stream, ABC):
             if function == "seq":
                 return Node("seq", tuple(items), ("(", ")"))
             return Node("fn", (items[0],), function)
+        if name in ("top", "intercal"):
+            return Node("sym", (), "T")
         if name == "cis":
             return self.function(name)
         if name in ACCENTS:
@@ -444,6 +452,8 @@ class Atoms(Stream, ABC):
 
     def environment(self) -> Node:
         name = self.group_word()
+        if name in _LINES:
+            return self.lines(name)
         if name not in ENVIRONMENTS:
             raise Unparsed(f"environment {name!r}")
         if name == "array" and self.is_op("{"):
@@ -470,7 +480,32 @@ class Atoms(Stream, ABC):
         rows = [row for row in rows if row]
         if not rows or len({len(row) for row in rows}) != 1:
             raise Unparsed("ragged matrix")
-        return Node("matrix", tuple(cell for row in rows for cell in row), len(rows[0]))
+        matrix = Node("matrix", tuple(cell for row in rows for cell in row), len(rows[0]))
+        return Node("fn", (matrix,), "det") if name == "vmatrix" else matrix
+
+    def lines(self, name: str) -> Node:
+        """The lines of a system, as a list; cases with conditions are no list."""
+        self.enter()
+        items: list[Node] = []
+        while True:
+            token = self.peek()
+            if token.kind == "cmd" and token.text == "end":
+                self.at += 1
+                if self.group_word() != name:
+                    raise Unparsed("environments cross")
+                break
+            if (token.kind == "op" and token.text in ("\\\\", ",")) or (
+                token.kind == "op" and token.text == "&" and "cases" not in name
+            ):
+                self.at += 1
+            else:
+                items.append(self.relation())
+                if self.peek().text not in ("\\\\", ",", "end"):
+                    raise Unparsed("unexpected end of a line")
+        self.depth -= 1
+        if not items:
+            raise Unparsed("empty")
+        return bag_of(items)
 
     def group_word(self) -> str:
         self.expect("{")

@@ -15,6 +15,8 @@ from .values import CONST, E_BASE, I_BASE, LOG, PI_BASE, PRIME, SYMBOL, Base, Va
 
 DIGITS = 24
 POINTS = (0, 1)
+MIN_SIZE, MAX_SIZE = -400, 400
+"""Powers of ten between which sizes are given."""
 _PI = (
     "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798"
 )
@@ -45,15 +47,34 @@ def of_value(value: Value) -> str | None:
 
 def sign(value: Value) -> int | None:
     """-1, 0 or 1: the sign of a real constant; None where it cannot be told here."""
-    if not value.constant and not all(b[0] in (PRIME, CONST, LOG) for p in value.terms for b, _ in p):
+    if _has_symbols(value):
         return None
-    parts = _sums(value, 0)
+    try:
+        parts = _sums(value, 0)
+    except (DecimalException, ValueError, OverflowError):
+        return None
     if parts is None:
         return None
     real, imaginary, largest = parts
     if imaginary or _negligible(real, largest):
         return None if imaginary or value.terms else 0
     return 1 if real > 0 else -1
+
+
+def size(value: Value) -> Fraction | None:
+    """The absolute value of a real constant, to some 30 digits; None where it is none, or not known here."""
+    number = value.rational
+    if number is not None:
+        return abs(number)
+    if _has_symbols(value):
+        return None
+    try:
+        sums = _sums(value, 0)
+    except (DecimalException, ValueError, OverflowError):
+        return None
+    if sums is None or sums[1] or not MIN_SIZE < sums[2].adjusted() < MAX_SIZE:
+        return None
+    return Fraction(_SHORT.plus(_CONTEXT.abs(sums[0])))
 
 
 def _has_symbols(value: Value) -> bool:

@@ -30,13 +30,14 @@ _SET_OPERATIONS = {"cup": "union", "cap": "inter", "setminus": "setminus"}
 _NONE = frozenset[str]()
 
 
-def parse(text: str, thousands: bool = True, sentence: bool = True) -> Node:
+def parse(text: str, thousands: bool = True, sentence: bool = True, upright: bool = False) -> Node:
     """The tree of a tidied answer.
 
     Args:
         text: the answer.
         thousands: read "1,234" outside brackets as one number.
         sentence: of a sentence ("The area is 5") read only what its verb leads to.
+        upright: read letters apart from the number before them as units: "5 m" is five metres.
 
     Raises:
         Unparsed: it is no mathematics that this grammar covers, or it is over a limit of `nodes`.
@@ -45,6 +46,10 @@ def parse(text: str, thousands: bool = True, sentence: bool = True) -> Node:
     'div'
     """
     tokens = without_remarks(tokenize(text, thousands))
+    if upright:
+        tokens = [
+            token._replace(roman=True) if token.kind == "let" and token.spaced else token for token in tokens
+        ]
     if sentence:
         tokens = after_result_word(tokens)
     try:
@@ -139,6 +144,13 @@ class Parser(Atoms):
                 sign = self.next().text + "="
             signs.append(sign)
             parts.append(self.sets())
+        if len(parts) == 3 and parts[1].op == "union" and len(parts[1].args) == 2:
+            # "x < -1 \\cup x > 1": two conditions
+            left, right = parts[1].args
+            return Node(
+                "bag",
+                (Node("rel", (parts[0], left), (signs[0],)), Node("rel", (right, parts[2]), (signs[1],))),
+            )
         return Node("rel", tuple(parts), tuple(signs)) if signs else parts[0]
 
     def sets(self) -> Node:

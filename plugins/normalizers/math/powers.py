@@ -13,6 +13,7 @@ from .values import (
     EXPONENTIAL,
     HALF,
     I_BASE,
+    LOG,
     ONE,
     OPAQUE,
     PI_BASE,
@@ -98,10 +99,28 @@ def power(value: Value, exponent: Value) -> Value:
                 if turn is None:
                     return opaque(f"({value.key()})^({exponent.key()})")
             else:
-                name: Base = (EXPONENTIAL, f"{b[0]}.{b[1]}^({term_key(term, ONE)})")
+                name = _exponential(b, term)
+                sure = sure and (name[0] != EXPONENTIAL or all(t[0] == SYMBOL for t, _ in term))
                 powers[name] = powers.get(name, ZERO) + x * coefficient
-    result = single(powers, ONE, value.sure and exponent.sure)
+    result = single(powers, ONE, value.sure and exponent.sure and sure)
     return result if turn is None else multiply(result, turn)
+
+
+def _exponential(b: Base, term: Product) -> Base:
+    """The base that stands for b^term: b^(t / ln b ln c) is c^t, so that e^(ln 5) and 3^(log_3 5) are 5."""
+    exponents = dict(term)
+    if b != E_BASE:
+        own: Base = (LOG, f"{b[0]}.{b[1]}")
+        exponents[own] = exponents.get(own, ZERO) + 1
+    logs = sorted(((t, x) for t, x in exponents.items() if t[0] == LOG and x == 1), key=repr)
+    if logs:
+        inner, _, rest = str(logs[0][0][1]).partition(".")
+        b = (int(inner), int(rest) if int(inner) == PRIME else rest)
+        exponents[logs[0][0]] = ZERO
+    else:
+        b = E_BASE
+    left = tuple(sorted((t, x) for t, x in exponents.items() if x))
+    return (EXPONENTIAL, f"{b[0]}.{b[1]}^({term_key(left, ONE)})") if left else b
 
 
 def _turn(half_turns: Fraction) -> Value | None:

@@ -11,9 +11,10 @@ from fractions import Fraction
 from itertools import pairwise
 from itertools import product as combinations
 
+from . import matrices, sets, solve
 from .nodes import MAX_CHOICES, Node, Unparsed
+from .sets import INFINITY
 
-INFINITY = Node("const", (), "inf")
 REALS = Node("seq", (Node("mul", (Node("num", (), Fraction(-1)), INFINITY)), INFINITY), ("(", ")"))
 MINUS = Node("num", (), Fraction(-1))
 _LESS = frozenset({"<", "<="})
@@ -39,16 +40,20 @@ def shape(node: Node) -> Node:
             items.extend(shaped.args if shaped.op == "bag" else (shaped,))
         if op == "bag" and len(items) == 1:
             return items[0]
-        return Node(op, tuple(items))
+        conditions = _conditions(items) if op == "bag" else None
+        return conditions or Node(op, tuple(items))
     if op == "seq":
         return Node("seq", tuple(shape(arg) for arg in node.args), node.value)
     if op == "rel":
         return _relation(node)
     if op in ("union", "inter", "setminus"):
         return _set_operation(Node(op, tuple(shape(arg) for arg in node.args)))
-    if op in ("add", "mul", "apply") and _holds_matrix(node):
-        return _matrix_arithmetic(node)
-    return node
+    if op == "add" and len(node.args) == 2 and _is_set(node.args[0]):
+        # R - {2}
+        right = node.args[1]
+        if right.op == "mul" and right.args[0] == MINUS and right.args[1].op in STRUCTURES:
+            return shape(Node("setminus", (node.args[0], right.args[1])))
+    return matrices.computed(node)
 
 
 def expand(node: Node) -> list[Node]:
@@ -102,12 +107,13 @@ def _relation(node: Node) -> Node:
                 return shape(parts[0])
     if all(sign == "=" for sign in signs) or signs == ["in"]:
         return Node("eq", tuple(shape(part) for part in parts))
-    if all(sign in _LESS for sign in signs) and len(parts) <= 3:
-        return _interval(parts, signs) or Node("rel", tuple(parts), tuple(signs))
-    if all(sign in _MORE for sign in signs) and len(parts) <= 3:
+    if all(sign in _MORE for sign in signs):
         parts.reverse()
-        flipped = [sign.replace(">", "<") for sign in reversed(signs)]
-        return _interval(parts, flipped) or Node("rel", tuple(parts), tuple(flipped))
+        signs = [sign.replace(">", "<") for sign in reversed(signs)]
+    if all(sign in _LESS for sign in signs) and len(parts) <= 3:
+        return (
+            _interval(parts, signs) or solve.linear(parts, signs) or Node("rel", tuple(parts), tuple(signs))
+        )
     if signs == ["!="]:
         return _all_but_one(parts) or Node("rel", tuple(parts), tuple(signs))
     return Node("rel", tuple(parts), tuple(signs))
@@ -222,75 +228,40 @@ def unlabelled(node: Node) -> Node | None:
     return None if any(symbols(part) for part in parts) else last
 
 
-# -- sets and matrices
+# -- sets
 
 
 def _set_operation(node: Node) -> Node:
-    # a single value among sets is the set of that value: {1, 2} \\setminus {2}
-    node = Node(node.op, tuple(arg if arg.op in STRUCTURES else Node("set", (arg,)) for arg in node.args))
+    # "x < 1 \\cup x > 2" means the sets; a single value among sets is the set of that value: {1, 2} \\setminus {2}
+    args = (unlabelled(arg) or arg if arg.op == "eq" else arg for arg in node.args)
+    node = Node(node.op, tuple(arg if arg.op in STRUCTURES else Node("set", (arg,)) for arg in args))
     left, *others = node.args
-    if node.op == "union":
-        parts: list[Node] = []
-        for arg in node.args:
-            parts.extend(arg.args if arg.op == "union" else (arg,))
-        if all(part.op == "set" for part in parts):
-            return Node("set", tuple(dict.fromkeys(item for part in parts for item in part.args)))
-        parts = [part for part in parts if part != Node("set")]
-        return Node("union", tuple(parts)) if len(parts) > 1 else parts[0]
-    if left.op == "set" and all(other.op == "set" for other in others):
+    if all(arg.op == "set" for arg in node.args):
+        # also for what is no number
+        if node.op == "union":
+            return Node("set", tuple(dict.fromkeys(item for part in node.args for item in part.args)))
         right = {item for other in others for item in other.args}
         return Node("set", tuple(item for item in left.args if (item in right) == (node.op == "inter")))
-    if node.op == "setminus" and left == REALS and len(others) == 1 and others[0].op == "set":
-        points = others[0].args
-        if len(points) == 1 or all(
-            point.op in ("num", "mul", "div") and not symbols(point) for point in points
-        ):
-            return without(*sorted(points, key=_size)) if len(points) > 1 else without(*points)
-    return node
+    if node.op == "union":
+        node = Node("union", tuple(part for part in node.args if part != Node("set")))
+        if len(node.args) == 1:
+            return node.args[0]
+    return sets.normal(node)
 
 
-def _size(node: Node) -> float:
-    """Where a simple number lies on the line, for sorting."""
-    if node.op == "num":
-        return float(node.value)
-    if node.op == "mul":
-        return _size(node.args[0]) * _size(node.args[1])
-    if node.op == "div" and _size(node.args[1]):
-        return _size(node.args[0]) / _size(node.args[1])
-    raise Unparsed("order of points")
+def _is_set(node: Node) -> bool:
+    return node == REALS or node.op in ("set", "union", "inter", "setminus")
 
 
-def _holds_matrix(node: Node) -> bool:
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if node.op == "matrix":
-            return True
-        stack.extend(node.args)
-    return False
-
-
-def _matrix_arithmetic(node: Node) -> Node:
-    args = [shape(arg) for arg in node.args]
-    matrices = [arg for arg in args if arg.op == "matrix"]
-    if not matrices:
-        return node
-    if node.op == "add" and len(matrices) == len(args):
-        if len({(len(m.args), m.value) for m in matrices}) == 1:
-            cells = zip(*(m.args for m in matrices), strict=True)
-            return Node("matrix", tuple(Node("add", tuple(cell)) for cell in cells), matrices[0].value)
-    elif node.op != "add" and len(args) == 2:
-        left, right = args
-        if len(matrices) == 1:
-            scalar, matrix = (right, left) if left.op == "matrix" else (left, right)
-            return Node("matrix", tuple(Node("mul", (scalar, cell)) for cell in matrix.args), matrix.value)
-        inner, columns = left.value, right.value
-        if len(right.args) == inner * columns and len(left.args) * columns <= 100 and inner <= 20:
-            rows = [left.args[i : i + inner] for i in range(0, len(left.args), inner)]
-            cells_of = [
-                Node("add", tuple(Node("mul", (row[k], right.args[k * columns + c])) for k in range(inner)))
-                for row in rows
-                for c in range(columns)
-            ]
-            return Node("matrix", tuple(cells_of), columns)
-    return node
+def _conditions(items: list[Node]) -> Node | None:
+    """x > 2, x < 7 as x in (2, 7): conditions on one variable, taken together."""
+    if len(items) < 2 or any(item.op != "eq" or len(item.args) != 2 for item in items):
+        return None
+    variable = items[0].args[0]
+    ranges = [item.args[1] for item in items]
+    if variable.op != "sym" or any(item.args[0] != variable for item in items):
+        return None
+    if any(part.op not in ("seq", "union") for part in ranges):
+        return None
+    together = sets.common(ranges)
+    return None if together is None else Node("eq", (variable, together))

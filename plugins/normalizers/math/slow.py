@@ -14,10 +14,14 @@ from functools import cache
 from typing import Any
 
 from . import fingerprint, values
-from .compare import DOUBLE, Comparer, ExactLeaves, Reading, key, node_key, read, same
+from .compare import Comparer
 from .evaluate import evaluate
+from .exact import DOUBLE, ExactLeaves
 from .functions import function
+from .judge import key, same, text_key
+from .keys import node_key
 from .nodes import Node
+from .read import Reading, read
 from .shape import symbols
 from .values import Unvalued
 from .words import word_set
@@ -270,6 +274,16 @@ class NumericLeaves(ExactLeaves):
             agreed += 1
         return True if agreed >= (2 if names else 1) else None
 
+    def distance(self, a: Node, b: Node) -> Fraction | None:
+        exact = super().distance(a, b)
+        if exact is not None:
+            return exact
+        minus = Node("num", (), Fraction(-1))
+        found = _numbers(Node("add", (a, Node("mul", (minus, b)))), frozenset(), 0)
+        if found is None or abs(_mp().im(found[0])) > _mp().mpf(_AGREE) * (1 + found[1].scale):
+            return None
+        return Fraction(_mp().nstr(abs(_mp().re(found[0])), 40))
+
     def proportional(self, a: tuple[Node, Node], b: tuple[Node, Node], positive: bool) -> bool | None:
         exact = super().proportional(a, b, positive)
         if exact is not None:
@@ -329,7 +343,7 @@ def same_slow(answer: str, gold: str) -> tuple[bool, str]:
 
 
 def key_slow(answer: str) -> str:
-    """The key of any answer: `compare.key` where that decides, else digits, else the text."""
+    """The key of any answer: `judge.key` where that decides, else digits, else the text."""
     exact = key(answer)
     values.BUDGET.refill()
     if exact is not None:
@@ -339,7 +353,13 @@ def key_slow(answer: str) -> str:
         found = node_key(reading.node, _leaf_key)
         if found is not None:
             return found
-    return f"text:{reading.squashed.casefold() if reading.words else reading.squashed}"
+    return text_key(reading)
+
+
+def warm() -> None:
+    """Import mpmath, sympy and latex2sympy2."""
+    _mp()
+    _sympy("x")
 
 
 def _leaf_key(node: Node) -> str | None:
@@ -394,7 +414,7 @@ _SYMPY_READS = re.compile(
 )
 
 
-_BLANKS = re.compile(r"\\[,;:! ]|\\q?quad(?![A-Za-z])|\\displaystyle|~")
+_BLANKS = re.compile(r"\\[,;:! ]|\\(?:q?quad|displaystyle|limits|nolimits)(?![A-Za-z])|~")
 _SPELLINGS = {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\mathrm{d}": "d", "{\\rm d}": "d"}
 
 

@@ -47,9 +47,11 @@ _LAYOUT = re.compile(
     r"\\(?:left|right|[bB]ig+[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|q?quad|[,;:! ])(?![A-Za-z])|~"
 )
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?:(?:\\[ ;:,]|[ ~])\d{3})+")
+_HALF_DAY = re.compile(r"(\d\s*(?:\\text\s*\{\s*|\\[ ,;:]\s*|~)?)([aApP])\.\s?[mM]\.?")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _GAP = re.compile(r"\s+")
 _GAP_MEANS_NOTHING = re.compile(r"(?<=\W)\s|\s(?=[^\w\\])|(?<=[A-Za-z])\s(?=\d)|(?<=\d)\s(?=[A-Za-z])")
+_NAMES_END = re.compile(r",\s*and\b|,|\band\b")
 _WORDS = re.compile(r"[^\W\d_][^\W\d_'\-]*(?:[ '.,;:\-]+[^\W\d_][^\W\d_'\-]*)*[.!]?")
 
 
@@ -69,6 +71,8 @@ def tidy(text: str) -> str:
         text = text.translate(_CONTROLS)
     if "\\\\" in text and "\\begin" not in text:
         text = _DOUBLED.sub(r"\\", text)
+    if "m." in text or "M." in text:
+        text = _HALF_DAY.sub(r"\1\2m", text)
     if "$" in text:
         text = text.replace("\\$", " ").replace("$", " ")
     if "\\(" in text or "\\[" in text:
@@ -161,4 +165,10 @@ def words(squashed: str) -> str | None:
     """
     if len(squashed) < 2 or not _WORDS.fullmatch(squashed):
         return None
-    return " ".join(squashed.rstrip(".!").replace(",", " ").casefold().split())
+    plain = squashed.rstrip(".!").casefold()
+    if "," in plain or " and " in plain:  # a list of names, in any order
+        names = [" ".join(name.split()) for name in _NAMES_END.split(plain)]
+        if all(len(name) == 1 for name in names):
+            return None  # letters, which may be values
+        return ", ".join(sorted(name for name in names if name))
+    return " ".join(plain.split())

@@ -65,7 +65,9 @@ _OPERATORS = frozenset({"<", ">", "*", "/", "|", "(", ")", "[", "]", "\\{", "\\}
 _PREFIXES = ("qquad", "quad", "cdot", "times", "pi", "le", "ge", "pm", "circ")
 _ONLY_MATH = re.compile(r"[\d\s.,()+\-*/=<>:;%$°'|!^]*")
 _LETTERS = re.compile(r"\(?\s*[A-Za-z]\s*\)?(?:\s*(?:,|&|\band\b|\bor\b)+\s*\(?[A-Za-z]\)?(?![A-Za-z]))*")
-_ABOUT = re.compile(r"(?:or\s+|which is\s+|is\s+)?(?:approximately|approx|about|roughly|around)(?: equal to)?")
+_ABOUT = re.compile(
+    r"(?:or\s+|which is\s+|is\s+)?(?:approximately|approx|about|roughly|around)(?: equal to)?"
+)
 _SUBSTANCE = re.compile(r"[^\s.,;:]")
 
 
@@ -198,8 +200,12 @@ def _text(content: str, spaced: bool, thousands: bool, out: list[Token], level: 
     """A \\text{...}: words stay words; what is really mathematics, a separator or a letter is read as such."""
     stripped = content.replace("~", " ").strip().strip("$").strip()
     plain = stripped.strip(" ,;.").lower()
+    if not _SUBSTANCE.search(stripped):
+        return
     if plain in SEPARATORS:
         out.append(Token("sep", "and", spaced))
+    elif plain.startswith("(") and _ABOUT.fullmatch(plain[1:].strip()):
+        out.extend((Token("op", "(", spaced), Token("cmd", "approx")))
     elif _ABOUT.fullmatch(plain):
         out.append(Token("cmd", "approx", spaced))
     elif plain in PERCENT:
@@ -216,7 +222,7 @@ def _text(content: str, spaced: bool, thousands: bool, out: list[Token], level: 
         _scan(stripped, thousands, out, level + 1)
         if len(out) > start:
             out[start] = out[start]._replace(spaced=True, roman=len(stripped) == 1)
-    elif _SUBSTANCE.search(stripped):
+    else:
         out.append(Token("text", " ".join(stripped.split()), spaced))
 
 

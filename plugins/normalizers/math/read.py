@@ -1,0 +1,110 @@
+"""Answer text -> reading: the tidied text, and the shape where it is mathematics. Cached, bounded."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from .nodes import MAX_TEXT, Node, Unparsed
+from .parse import parse
+from .shape import REALS, shape
+from .tidy import squash, tidy, words
+from .tokens import tokenize
+from .words import ALL_REALS, CONSTANTS, NO_SOLUTION, RESULT_WORDS
+
+MAX_CACHED = 600
+"""Answers up to this length are remembered; longer ones are rare and cost memory."""
+_SENTENCE = 120  # characters beyond which a text with a full stop is taken for a solution
+_MAX_TIDIED = 4 * MAX_TEXT
+_WORD = re.compile(r"[^\W\d_]{3}")  # "p-q" is no word
+
+
+class Reading(NamedTuple):
+    text: str
+    """Tidied."""
+    squashed: str
+    words: str | None
+    """Casefolded, if the answer is nothing but words."""
+    node: Node | None
+    """None if it is no mathematics that the parser knows."""
+
+
+def read(text: str, thousands: bool = True) -> Reading:
+    """Parse an answer. Time is bounded: answers over `nodes.MAX_TEXT` characters are only tidied."""
+    return _read_cached(text, thousands) if len(text) <= MAX_CACHED else _read(text, thousands)
+
+
+def _read(text: str, thousands: bool) -> Reading:
+    if len(text) > _MAX_TIDIED:
+        plain = text.strip()
+        return Reading(plain, plain, None, None)
+    tidied = tidy(text)
+    squashed = squash(tidied)
+    found = words(squashed) if len(squashed) <= MAX_CACHED else None
+    if found in ALL_REALS or found in NO_SOLUTION:
+        return Reading(tidied, squashed, None, REALS if found in ALL_REALS else Node("set"))
+    if found in CONSTANTS:
+        found = None
+    return Reading(tidied, squashed, found, _node(text, tidied, thousands))
+
+
+_read_cached = lru_cache(maxsize=4096)(_read)
+
+
+def _node(text: str, tidied: str, thousands: bool) -> Node | None:
+    solution = len(tidied) > _SENTENCE and (". " in tidied or "\n" in text)
+    if not solution and (node := _shaped(tidied, thousands)) is not None:
+        return node
+    # A gold that is a whole sentence or solution
+    from .extract import extract
+
+    found = extract(text)
+    if found is not None and len(found.answer) < len(text.strip()):
+        return _shaped(tidy(found.answer), thousands)
+    return _shaped(tidied, thousands) if solution else None
+
+
+def _shaped(tidied: str, thousands: bool) -> Node | None:
+    try:
+        return shape(parse(tidied, thousands))
+    except (Unparsed, RecursionError):
+        return None
+
+
+@lru_cache(maxsize=256)
+def with_units(tidied: str) -> Node | None:
+    """The shape of a tidied answer in which "5 m" is five metres rather than five times m."""
+    try:
+        return shape(parse(tidied, upright=True))
+    except (Unparsed, RecursionError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def spelling(tidied: str) -> str | None:
+    """What an answer that is no mathematics to the parser says, without layout: its tokens; None where it has none."""
+    try:
+        tokens = tokenize(tidied, True)
+    except Unparsed:
+        return None
+    texts = [token.text.casefold() if token.kind == "text" else token.text for token in tokens]
+    kept = []
+    at = 0
+    while at < len(texts):
+        if texts[at] == "{" and texts[at + 2 : at + 3] == ["}"]:  # {x} is x
+            kept.append(texts[at + 1])
+            at += 3
+        else:
+            kept.append(texts[at])
+            at += 1
+    return " ".join(kept) or None
+
+
+def meaningful(found: str | None) -> bool:
+    """Whether words are an answer by themselves: not "p-q", no sentence that leads to a value."""
+    return found is not None and bool(_WORD.search(found)) and not says_result(found)
+
+
+def says_result(text: str) -> bool:
+    return not RESULT_WORDS.isdisjoint(text.split())
