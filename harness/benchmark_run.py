@@ -60,7 +60,8 @@ class BenchmarkRun:
         self._asked = asked
         self._plugins = plugins
         self._progress = progress
-        self._grader = Grader(plugins.normalizer(task.benchmark.normalizer), pool)
+        normalizer = info.protocol.normalizer or task.benchmark.normalizer
+        self._grader = Grader(plugins.normalizer(normalizer), pool, vote=info.protocol.vote)
         self._grades: dict[Key, Grade] = {}
         self._lengths: dict[Key, tuple[int | None, bool]] = {}
         self._golds = {problem.id: problem.gold for problem in task.problems}
@@ -155,7 +156,8 @@ class BenchmarkRun:
             id_: [GradedChain(id_, i, self._grades[id_, i], *self._lengths[id_, i]) for i in range(n)]
             for id_ in self._order
         }
-        result = self._result(measure(graded, n, self._plugins.metrics.values(), self._progress.note))
+        protocol, metrics = self.info.protocol, self._plugins.metrics.values()
+        result = self._result(measure(graded, protocol, metrics, self._progress.note))
         stored = self.folder.scores_or_none()
         # A smaller n than was completed before is a question, not a new state of the run.
         if not self.folder.read_only and (stored is None or stored.get("n", 0) <= n):

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from .errors import HarnessError, closest
 from .records import Chain, Extraction, GradedChain, Message, Problem, Prompt, Request, Score, Verdict
@@ -211,12 +211,14 @@ class Metric(ABC):
     description: str = ""
 
     @abstractmethod
-    def compute(self, problems: Mapping[str, Sequence[GradedChain]], n: int) -> Mapping[str, Score]:
+    def compute(
+        self, problems: Mapping[str, Sequence[GradedChain]], protocol: Protocol
+    ) -> Mapping[str, Score]:
         """Scores by name.
 
         Args:
             problems: problem id -> its n graded chains, ordered by sample index.
-            n: chains per problem.
+            protocol: how many chains a problem has (`n`), and how they vote.
         """
 
 
@@ -234,8 +236,12 @@ class Protocol:
     """The user turn, with {problem} and {instruction} put in."""
     system: str | None = None
     """The system turn, with the same fields; None sends none."""
-    vote: str = "classes"
-    """How cons@k groups answers: "classes" (equivalence classes)."""
+    normalizer: str | None = None
+    """Replaces every benchmark's normalizer, for protocols that reproduce how others grade."""
+    vote: Literal["classes", "strings"] = "classes"
+    """How cons@k groups answers: by equivalence class, or by their spelling."""
+    ties: Literal["expected", "first"] = "expected"
+    """What a tied vote is worth: its expected value, or that of the answer seen first."""
     description: str = ""
 
     @property

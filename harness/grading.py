@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 from .components import Normalizer
 from .errors import HarnessError, one_line
@@ -42,10 +42,16 @@ class Grader:
 
     `submit` never blocks on a hard comparison: grades are handed to `deliver` at once where the quick path
     decides, else from a later call of `submit` or `finish`. All calls come from one thread.
+
+    Args:
+        vote: whether answers vote by equivalence class or by spelling.
     """
 
-    def __init__(self, normalizer: Normalizer, pool: WorkerPool) -> None:
+    def __init__(
+        self, normalizer: Normalizer, pool: WorkerPool, vote: Literal["classes", "strings"] = "classes"
+    ) -> None:
         self.normalizer = normalizer
+        self._by_spelling = vote == "strings"
         self._pool = pool
         self._judged: dict[tuple[str, str], _Judgement] = {}
         self._waiting: dict[tuple[str, str], list[tuple[Extraction, Deliver]]] = {}
@@ -86,12 +92,12 @@ class Grader:
     def _grade_answer(self, problem_id: str, gold: str, found: Extraction, deliver: Deliver) -> None:
         memo = (problem_id, found.answer)
         if (judged := self._judged.get(memo)) is not None:
-            deliver(_grade(found, judged))
+            deliver(self._grade(found, judged))
         elif (waiting := self._waiting.get(memo)) is not None:
             waiting.append((found, deliver))
         elif (quick := self._quick(found.answer, gold)) is not None:
             self._judged[memo] = quick
-            deliver(_grade(found, quick))
+            deliver(self._grade(found, quick))
         else:
             self._waiting[memo] = [(found, deliver)]
             self._ask({"answer": found.answer, "gold": gold}, partial(self._answer_judged, memo))
@@ -113,7 +119,7 @@ class Grader:
         judged = self._judgement(future, memo[1])
         self._judged[memo] = judged
         for found, deliver in self._waiting.pop(memo):
-            deliver(_grade(found, judged))
+            deliver(self._grade(found, judged))
 
     def _text_judged(self, deliver: Deliver, truncated: bool, future: Future[dict[str, Any]]) -> None:
         judged = self._judgement(future)
@@ -123,7 +129,7 @@ class Grader:
         elif reply["answer"] is None:
             deliver(_no_answer(truncated))
         else:
-            deliver(_grade(Extraction(reply["answer"], reply["extraction"]), judged))
+            deliver(self._grade(Extraction(reply["answer"], reply["extraction"]), judged))
 
     @staticmethod
     def _judgement(future: Future[dict[str, Any]], answer: str | None = None) -> _Judgement:
@@ -137,6 +143,10 @@ class Grader:
             return _Judgement("error", own_class, str(error))
         status: Status = "correct" if reply["same"] else "incorrect"
         return _Judgement(status, reply["key"], reply["comparison"])
+
+    def _grade(self, found: Extraction, judged: _Judgement) -> Grade:
+        answer_class = found.answer if self._by_spelling else judged.answer_class
+        return Grade(judged.status, found.answer, answer_class, f"{found.rule}/{judged.rule}")
 
     # -- the pool --------------------------------------------------------------------------------
 
@@ -162,11 +172,6 @@ class Grader:
 
 def _no_answer(truncated: bool) -> Grade:
     return Grade("truncated" if truncated else "no_answer", rule="no answer found")
-
-
-def _grade(found: Extraction, judged: _Judgement) -> Grade:
-    rule = f"{found.rule}/{judged.rule}"
-    return Grade(judged.status, found.answer, judged.answer_class, rule)
 
 
 def open_pool(plugins: PluginManager, deadline: float = DEFAULT_DEADLINE) -> WorkerPool:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from .components import Metric
+from .components import Metric, Protocol
 from .errors import one_line
 from .records import STATUSES, GradedChain, Score
 
 
 def measure(
     problems: Mapping[str, Sequence[GradedChain]],
-    n: int,
+    protocol: Protocol,
     metrics: Iterable[Metric],
     note: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def measure(
     counts = Counter(graded.grade.status for graded in everything)
     scores: dict[str, Any] = {}
     for metric in metrics:
-        for name, score in _scores(metric, problems, n, note).items():
+        for name, score in _scores(metric, problems, protocol, note).items():
             if name in scores:
                 note(f"metric {metric.name} gives {name!r}, which another metric gives too: it is left out")
             else:
@@ -47,10 +47,13 @@ def measure(
 
 
 def _scores(
-    metric: Metric, problems: Mapping[str, Sequence[GradedChain]], n: int, note: Callable[[str], None]
+    metric: Metric,
+    problems: Mapping[str, Sequence[GradedChain]],
+    protocol: Protocol,
+    note: Callable[[str], None],
 ) -> dict[str, Score]:
     try:
-        scores = dict(metric.compute(problems, n))
+        scores = dict(metric.compute(problems, protocol))
     except Exception as error:  # noqa: BLE001 - a stranger's code
         note(f"metric {metric.name} failed, its scores are left out: {one_line(error)}")
         return {}

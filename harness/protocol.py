@@ -76,7 +76,6 @@ def run_fingerprint(
         "temperature": protocol.temperature,
         "top_p": protocol.top_p,
         "max_tokens": protocol.max_tokens,
-        "vote": protocol.vote,
         "protocol": protocol.name,
         "seed": seed,
         "sampler": dict(sampler),

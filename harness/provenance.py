@@ -34,7 +34,7 @@ def describe(
             "parameters": benchmark.values,
             "origin": task.origin,
             "fingerprint": data_fingerprint(task.problems, task.prompts),
-            "normalizer": benchmark.normalizer,
+            "normalizer": protocol.normalizer or benchmark.normalizer,
             "problems": len(task.problems),
             "notes": dict(task.notes),
         },

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import __version__
+from .components import Protocol
 from .errors import HarnessError
 from .grading import Grader
 from .measure import measure
@@ -38,7 +40,10 @@ def regrade(path: Path, plugins: PluginManager, pool: WorkerPool, note: Callable
         problems = folder.problems()
         order = [problem.id for problem in problems]
         golds = {problem.id: problem.gold for problem in problems}
-        grader = Grader(plugins.normalizer(folder.info()["benchmark"]["normalizer"]), pool)
+        info = folder.info()
+        known = {f.name for f in fields(Protocol)}
+        protocol = Protocol(**{k: v for k, v in info["protocol"].items() if k in known})
+        grader = Grader(plugins.normalizer(info["benchmark"]["normalizer"]), pool, vote=protocol.vote)
         before = folder.read_grades()
         grades: dict[Key, Grade] = {}
         lengths: dict[Key, tuple[int | None, bool]] = {}
@@ -56,7 +61,7 @@ def regrade(path: Path, plugins: PluginManager, pool: WorkerPool, note: Callable
         table = {
             id_: [GradedChain(id_, i, grades[id_, i], *lengths[id_, i]) for i in range(n)] for id_ in order
         }
-        measured = measure(table, n, plugins.metrics.values(), note)
+        measured = measure(table, replace(protocol, n=n), plugins.metrics.values(), note)
         result = {**old, **measured, "grader": grader.version, "harness": __version__}
         folder.write_grades(grades, grader.version, order)
         folder.write_scores(result)

@@ -53,6 +53,23 @@ class StoredGrades:
     grades: dict[Key, Grade]
 
 
+def read_grades(path: Path) -> StoredGrades | None:
+    """The grades of a grades.parquet file, or None where it is missing or damaged."""
+    if not path.exists():
+        return None
+    try:
+        table = read_table(path, "")
+        grades = {
+            (row["problem_id"], row["index"]): Grade(
+                row["status"], row["answer"], row["answer_class"], row["rule"]
+            )
+            for row in table.to_pylist()
+        }
+    except (HarnessError, KeyError):
+        return None
+    return StoredGrades((table.schema.metadata or {}).get(b"grader", b"").decode(), grades)
+
+
 class RunFolder:
     """Reads a run folder, and writes it while `writing()` holds its lock."""
 
@@ -320,21 +337,7 @@ class RunFolder:
 
     def read_grades(self) -> StoredGrades | None:
         """The stored grades, or None where there are none or they are damaged: they can be made again."""
-        path = self.path / "grades.parquet"
-        if not path.exists():
-            return None
-        try:
-            table = read_table(path, "")
-            rows = table.to_pylist()
-            grades = {
-                (row["problem_id"], row["index"]): Grade(
-                    row["status"], row["answer"], row["answer_class"], row["rule"]
-                )
-                for row in rows
-            }
-        except (HarnessError, KeyError):
-            return None
-        return StoredGrades((table.schema.metadata or {}).get(b"grader", b"").decode(), grades)
+        return read_grades(self.path / "grades.parquet")
 
     def read_lengths(self) -> dict[Key, tuple[int | None, bool]]:
         """Completion tokens and whether truncated, for every stored chain; texts are not read."""

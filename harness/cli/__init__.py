@@ -20,6 +20,7 @@ from ..text import one_row
 COMMANDS: Final = {
     "run": "Sample, grade and score a model on benchmarks.",
     "report": "Print the results of finished runs as one table.",
+    "grade": "Grade texts against a gold: JSON lines in, JSON lines out.",
     "regrade": "Grade stored chains again; needs no model.",
     "list": "List benchmarks, models, samplers and other components.",
     "show": "Show a component: for a benchmark its source, protocol and a prompt.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain as chained
 from statistics import fmean
 
-from harness import GradedChain, Metric, Score, hookimpl
+from harness import GradedChain, Metric, Protocol, Score, hookimpl
 from harness.statistics import percentile
 
 
@@ -14,7 +14,9 @@ class Lengths(Metric):
     name = "lengths"
     description = "mean and 95th percentile of completion tokens, over all chains"
 
-    def compute(self, problems: Mapping[str, Sequence[GradedChain]], n: int) -> Mapping[str, Score]:
+    def compute(
+        self, problems: Mapping[str, Sequence[GradedChain]], protocol: Protocol
+    ) -> Mapping[str, Score]:
         tokens = [c.completion_tokens for c in chained(*problems.values()) if c.completion_tokens is not None]
         if not tokens:
             return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness import GradedChain, Metric, Score, hookimpl
+from harness import GradedChain, Metric, Protocol, Score, hookimpl
 from harness.statistics import mean_over_problems, pass_at_k, variance_parts
 
 
@@ -12,8 +12,11 @@ class PassAt1(Metric):
     name = "pass@1"
     description = "mean correctness over the n chains of a problem, averaged over problems"
 
-    def compute(self, problems: Mapping[str, Sequence[GradedChain]], n: int) -> Mapping[str, Score]:
+    def compute(
+        self, problems: Mapping[str, Sequence[GradedChain]], protocol: Protocol
+    ) -> Mapping[str, Score]:
         correct = [sum(chain.grade.correct for chain in chains) for chains in problems.values()]
+        n = protocol.n
         value, stderr, ci95 = mean_over_problems([c / n for c in correct])
         parts = variance_parts(correct, n)
         details = {"stderr_sampling": parts.sampling, "stderr_questions": parts.questions}
@@ -24,8 +27,12 @@ class PassAtK(Metric):
     name = "pass@k"
     description = "probability that at least one of k chains is correct (unbiased estimate)"
 
-    def compute(self, problems: Mapping[str, Sequence[GradedChain]], n: int) -> Mapping[str, Score]:
+    def compute(
+        self, problems: Mapping[str, Sequence[GradedChain]], protocol: Protocol
+    ) -> Mapping[str, Score]:
         correct = [sum(chain.grade.correct for chain in chains) for chains in problems.values()]
+
+        n = protocol.n
 
         def at(k: int) -> list[float]:
             return [pass_at_k(n, c, k) for c in correct]

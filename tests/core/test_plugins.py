@@ -42,6 +42,9 @@ def _no_arguments(value: object) -> object:
     return provide
 
 
+PROTOCOL = Protocol("quick", 1, 0.0, 1.0, 10, "Go.")
+
+
 class Letters(Benchmark):
     name = "letters"
     aliases = ("abc",)
@@ -62,7 +65,7 @@ class Shout(Reporter):
 class Always(Metric):
     name = "always"
 
-    def compute(self, problems: object, n: int) -> dict[str, Score]:
+    def compute(self, problems: object, protocol: Protocol) -> dict[str, Score]:
         return {"always": Score(1.0)}
 
 
@@ -83,7 +86,7 @@ def test_every_kind_of_component_can_come_from_a_plugin() -> None:
         providing(
             harness_models=[Model("tiny", "org/tiny")],
             harness_benchmarks=[Letters()],
-            harness_protocols=[Protocol("quick", 1, 0.0, 1.0, 10, "Go.")],
+            harness_protocols=[PROTOCOL],
             harness_normalizers=[Whole()],
             harness_metrics=[Always()],
             harness_reporters=[Shout()],
@@ -97,7 +100,7 @@ def test_every_kind_of_component_can_come_from_a_plugin() -> None:
     assert manager.benchmark("ABC").name == "letters"
     assert manager.protocol("quick").n == 1
     assert manager.normalizer("whole").name == "whole"
-    assert manager.metrics["always"].compute({}, 1)["always"].value == 1.0
+    assert manager.metrics["always"].compute({}, PROTOCOL)["always"].value == 1.0
     assert manager.reporter("shout").render([]) == "HELLO\n"
     assert list(manager.trainers) == ["nap"]
     assert manager.samplers == {}
@@ -192,18 +195,18 @@ def test_a_metric_that_fails_costs_only_its_own_scores() -> None:
     class Broken(Always):
         name = "broken"
 
-        def compute(self, problems: object, n: int) -> dict[str, Score]:
+        def compute(self, problems: object, protocol: Protocol) -> dict[str, Score]:
             return {"x": Score(1 / 0)}
 
     class Nan(Always):
         name = "nan"
 
-        def compute(self, problems: object, n: int) -> dict[str, Score]:
+        def compute(self, problems: object, protocol: Protocol) -> dict[str, Score]:
             return {"nan": Score(float("nan")), "always": Score(0.0)}
 
     notes: list[str] = []
     chains = {"p": [GradedChain("p", 0, Grade("correct", "1", "1"), None, truncated=False)]}
-    measured = measure(chains, 1, [Broken(), Always(), Nan()], notes.append)
+    measured = measure(chains, PROTOCOL, [Broken(), Always(), Nan()], notes.append)
     assert measured["scores"] == {"always": Score(1.0).as_dict()}
     assert notes == [
         "metric broken failed, its scores are left out: ZeroDivisionError: division by zero",

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pytest
 
-from harness import Grade, GradedChain, Metric
+from harness import Grade, GradedChain, Metric, Protocol
 from harness.plugins import PluginManager
 
 
@@ -22,13 +22,17 @@ def graded(*answers: str | None, gold: str = "G", tokens: int | None = None) -> 
     return chains
 
 
+def protocol(n: int, ties: str = "expected") -> Protocol:
+    return Protocol("test", n, 0.6, 0.95, 100, "Go.", ties=ties)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def cons(plugins: PluginManager) -> Metric:
     return plugins.metrics["cons@k"]
 
 
 def vote(cons: Metric, *answers: str | None) -> float:
-    return cons.compute({"p": graded(*answers)}, len(answers))["cons@k"].value
+    return cons.compute({"p": graded(*answers)}, protocol(len(answers)))["cons@k"].value
 
 
 def test_the_majority_wins_even_when_most_chains_are_wrong(cons: Metric) -> None:
@@ -66,21 +70,32 @@ def test_a_tie_by_brute_force_over_random_draws_of_a_winner(cons: Metric) -> Non
         assert vote(cons, *answers) == pytest.approx(expected)
 
 
+def test_a_protocol_may_give_ties_to_the_answer_seen_first(cons: Metric) -> None:
+    for answers, expected in (
+        (("a", "G", "G", "a"), 0.0),
+        (("G", "a", "a", "G"), 1.0),
+        ((None, "a", "G"), 0.0),
+    ):
+        score = cons.compute({"p": graded(*answers)}, protocol(len(answers), ties="first"))["cons@k"]
+        assert score.value == expected
+        assert score.details["ties"] == 1
+
+
 def test_ties_are_counted(cons: Metric) -> None:
     problems = {"p": graded("G", "a"), "q": graded("G", "G"), "r": graded(None, None)}
-    assert cons.compute(problems, 2)["cons@k"].details["ties"] == 1
+    assert cons.compute(problems, protocol(2))["cons@k"].details["ties"] == 1
 
 
 def test_pass_at_1_is_the_mean_over_chains_and_then_over_problems(plugins: PluginManager) -> None:
     problems = {"p": graded("G", "a", "a", "a"), "q": graded("G", "G", "G", None)}
-    score = plugins.metrics["pass@1"].compute(problems, 4)["pass@1"]
+    score = plugins.metrics["pass@1"].compute(problems, protocol(4))["pass@1"]
     assert score.value == pytest.approx((0.25 + 0.75) / 2)
     assert score.stderr == pytest.approx(0.25)  # s = 0.3536 over 2 problems, / sqrt(2)
 
 
 def test_pass_at_k_curve_ends_at_any_correct(plugins: PluginManager) -> None:
     problems = {"p": graded("G", "a", "a", "a"), "q": graded("a", "b", "c", "d")}
-    score = plugins.metrics["pass@k"].compute(problems, 4)["pass@k"]
+    score = plugins.metrics["pass@k"].compute(problems, protocol(4))["pass@k"]
     assert score.value == pytest.approx(0.5)
     assert score.details["curve"] == pytest.approx({"1": 0.125, "2": 0.25, "4": 0.5})
 
@@ -88,5 +103,5 @@ def test_pass_at_k_curve_ends_at_any_correct(plugins: PluginManager) -> None:
 def test_lengths_leave_unknown_lengths_out(plugins: PluginManager) -> None:
     lengths = plugins.metrics["lengths"]
     problems = {"p": graded("G", tokens=100), "q": graded("G", tokens=None), "r": graded("G", tokens=300)}
-    assert lengths.compute(problems, 1)["mean_tokens"].value == 200
-    assert lengths.compute({"p": graded("G")}, 1) == {}
+    assert lengths.compute(problems, protocol(1))["mean_tokens"].value == 200
+    assert lengths.compute({"p": graded("G")}, protocol(1)) == {}

@@ -44,15 +44,15 @@ class MathNormalizer(Normalizer):
             return None
         return None if result is None else Verdict(result, rule)
 
-    def quick_key(self, answer: str) -> str | None:
+    def quick_key(self, answer: str, gold: str | None = None) -> str | None:
         """`key` where exact arithmetic or the text alone decides."""
         answer = answer.strip()
-        if _is_digits(answer):
+        if _is_digits(answer) and (gold is None or _is_digits(gold.strip())):
             return answer.lstrip("0") or "0"
         from .judge import key
 
         try:
-            return key(answer)
+            return key(answer, gold)
         except Exception:  # noqa: BLE001 - as in quick_same
             return None
 
@@ -71,14 +71,20 @@ class MathNormalizer(Normalizer):
 
         return Verdict(*same_slow(answer, gold))
 
-    def key(self, answer: str) -> str:
-        """Canonical key: equal for equal exact values, and for values whose leading digits agree everywhere."""
-        quick = self.quick_key(answer)
+    def key(self, answer: str, gold: str | None = None) -> str:
+        """Canonical key: equal for equal exact values, and for values whose leading digits agree everywhere.
+
+        Args:
+            answer: the answer.
+            gold: if given, what only the answer or only the gold writes (a unit, a name, a percent sign) is dropped
+                or filled in, so that wrong answers that differ in nothing else vote together.
+        """
+        quick = self.quick_key(answer, gold)
         if quick is not None:
             return quick
         from .slow import key_slow
 
-        return key_slow(answer)
+        return key_slow(answer, gold)
 
 
 def _is_digits(text: str) -> bool:

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from .build import (
     MINUS_ONE,
+    POSITIVE,
     REALS,
     bag_of,
     bracketed,
@@ -247,7 +248,7 @@ class Atoms(Stream, ABC):
         if text == "boxed" and self.is_op("{"):
             return self.atom()
         if len(text) >= 4:
-            return Node("sym", (), text)
+            return Node("sym", (), "\\" + text if text in GREEK else text)
         self.at -= 1
         self.tokens[self.at : self.at + 1] = [
             Token("let", c, token.spaced if i == 0 else False) for i, c in enumerate(text)
@@ -304,6 +305,9 @@ class Atoms(Stream, ABC):
         if name == "emptyset":
             return Node("set")
         if name == "reals":
+            if self.is_op("^") and self.peek(1).text == "+":
+                self.at += 2
+                return POSITIVE
             return REALS
         if name in DOMAINS.values():
             return Node("sym", (), "\\" + name)
@@ -338,7 +342,10 @@ class Atoms(Stream, ABC):
         if name == "cis":
             return self.function(name)
         if name in ACCENTS:
-            return Node("sym", (), f"{name}({flat(self.argument())})")
+            argument = flat(self.argument())
+            if name == "overline" and len(argument) > 1 and argument.isalpha() and argument.isupper():
+                return letters(argument)  # the segment AB
+            return Node("sym", (), f"{name}({argument})")
         if name in ("sum", "prod"):
             return self.big(name)
         if name == "begin":
@@ -380,7 +387,10 @@ class Atoms(Stream, ABC):
 
     def function(self, name: str) -> Node:
         if name == "sqrt" or name == "cbrt":
-            argument = self.atom() if self.is_op("(", "{") else self.argument()
+            if self.peek().kind == "num":
+                argument = self.number(self.next())
+            else:
+                argument = self.atom() if self.is_op("(", "{") else self.argument()
             return Node("root", (argument, Node("num", (), Fraction(2 if name == "sqrt" else 3))))
         exponent: Node | None = None
         base: Node | None = None

@@ -13,6 +13,9 @@ INFINITY = Node("const", (), "inf")
 REALS = Node("seq", (Node("mul", (MINUS_ONE, INFINITY)), INFINITY), ("(", ")"))
 
 
+POSITIVE = Node("seq", (Node("num", (), Fraction(0)), INFINITY), ("(", ")"))
+
+
 def is_domain(node: Node) -> bool:
     """k in Z: a condition, no answer, where it stands behind one."""
     if node.op != "rel" or node.value != ("in",):

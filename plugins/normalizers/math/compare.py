@@ -203,6 +203,10 @@ class Comparer:
                 unit_a, unit_b = unit_key(a.value), unit_key(b.value)
                 if unit_a is not None and unit_b is not None and unit_a != unit_b:
                     return False
+            elif {a.op, b.op} & {"percent", "degree"} and unit_key(
+                (a if a.op == "unit" else b).value
+            ) is not None:
+                return False
             return self.same(a.args[0] if a.op == "unit" else a, b.args[0] if b.op == "unit" else b)
         if a.op in ("percent", "degree") and b.op in ("percent", "degree"):
             return self.same(a.args[0], b.args[0]) if a.op == b.op else self.leaves.same(a, b)

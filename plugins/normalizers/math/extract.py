@@ -30,7 +30,7 @@ from .nodes import Node
 from .parse import parse
 from .tidy import squash, tidy, words
 from .tokens import tokenize
-from .words import FUNCTIONS, word_set
+from .words import ANSWER_SIGNS, ANSWER_WORDS, FUNCTIONS, word_set
 
 TAIL = 4000
 """Characters at the end of the answer part that are searched for anything but a box."""
@@ -47,9 +47,10 @@ _NO_JOIN = word_set(
     "so thus therefore hence then which is are equals gives get not but because since when where while i.e"
 )
 _ANSWER = re.compile(
-    r"(?:\b(?:answers?|solution|result|respuesta|réponse|antwort|risposta|resposta|ответ)\b|答案)"
+    r"(?:\b(?:answers?|solution|result|" + "|".join(ANSWER_WORDS) + r")\b|" + "|".join(ANSWER_SIGNS) + ")"
     r"(?P<middle>[ \t]+(?:to|for|of)\b[^.:\n=$]{0,60}?)?"
-    r"(?P<sign>[\s*_]*(?:[:：=]|是|为|\b(?:es|est|ist|è|is|are|equals|(?:should|would|must|will) be)\b(?!\s+not\b)|"
+    r"(?P<sign>[\s*_]*(?:[:：=]|是|为|は|は、|는|은|"
+    r"\b(?:es|est|ist|è|é|is|are|equals|(?:should|would|must|will) be)\b(?!\s+not\b)|"
     r"(?=\$|\\\(|\\\[)|\*\*\s*\n))"
     r"[\s*_:：]*(?:(?:therefore|thus|simply|just|option|choice|exactly)\b[\s:]*)?",
     re.IGNORECASE,
@@ -69,6 +70,7 @@ _MATH = re.compile(
 _MATH_MARK = re.compile(r"\$|\\[()\[\]]")
 _CONCLUDES = re.compile(r"\W*(?:therefore|thus|hence|so|in conclusion|consequently)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?![\w.]*\d)")
+_COPULA = re.compile(r"\s*(?:です|である|となります|입니다|이다)\s*[。.]?$")
 _SUBSTANCE = re.compile(r"\w")
 _PERCENT_BEHIND = re.compile(r"\s*(?:\\?%|percent\b)")
 _BOLD_END = re.compile(r"\*\*([^*\n]{1,200})\*\*[.!]?\s*$")
@@ -272,6 +274,9 @@ def _stated(tail: str) -> str | None:
             return _enumeration(rest[lead:])
         if rest.startswith("**"):
             rest = rest[2:]
+        bold, marks, _ = rest.partition("**")  # the sign before it took the opening marks
+        if marks and text_is_bold(tail, match.end()) and "\n" not in bold and _is_value(bold):
+            return _clean(bold)
         cut = _SENTENCE_END.search(rest)
         while (
             cut is not None
@@ -321,8 +326,13 @@ def _last_formula(paragraph: str) -> str | None:
     return content or None
 
 
+def text_is_bold(text: str, at: int) -> bool:
+    """Whether bold type begins right before or at a place."""
+    return text[at : at + 2] == "**" or text[:at].rstrip().endswith("**")
+
+
 def _clean(text: str) -> str:
-    text = text.strip().strip("*").strip()
+    text = _COPULA.sub("", text.strip().strip("*").strip())
     text = text.removesuffix("<|im_end|>").strip()
     if text.endswith(".") and not text.endswith("..."):
         text = text[:-1]

@@ -13,17 +13,18 @@ from fractions import Fraction
 
 from . import values
 from .compare import EXACT, Comparer
-from .keys import exact_key, node_key
+from .keys import LeafKey, exact_key, node_key
 from .letters import letter
 from .nodes import Node
 from .read import MAX_CACHED, Reading, meaningful, read, spelling, with_units
+from .relative import beside
 from .shape import STRUCTURES, symbols, unlabelled
 
 ROUNDED_DIGITS = 3
 """A gold with this many significant digits is taken for rounded; one less in scientific notation."""
 
 _SMALL = Fraction(1, 1000)
-_CHOICE = re.compile(r"\([A-J]\)|[A-J]\)")
+_CHOICE = re.compile(r"\([A-J]\)|[A-J][):]|[A-J]\.(?=\D)")
 _COMMA_IN_NUMBER = re.compile(r"\d,\d{3}")
 _OR = re.compile(r"\bor\b|\\lor|\\vee|=|\\approx")
 _CONSTANT = re.compile(r"[cC](?:_\w+)?")
@@ -66,13 +67,16 @@ def same(answer: str, gold: str, comparer: Comparer = EXACT) -> tuple[bool | Non
     return result, "value"
 
 
-def key(text: str) -> str | None:
-    """Canonical key of an answer from exact values and texts alone; None where that takes numeric work."""
+def key(answer: str, gold: str | None = None, leaf_key: LeafKey = exact_key) -> str | None:
+    """Canonical key of an answer, read as the gold is written if one is given; None where the leaves have none."""
     values.BUDGET.refill()
-    reading = read(text)
+    reading = read(answer)
     if meaningful(reading.words):
         return f"text:{reading.words}"
-    return None if reading.node is None else node_key(reading.node, exact_key)
+    if reading.node is None:
+        return None
+    gold_node = None if gold is None else read(gold).node
+    return node_key(reading.node if gold_node is None else beside(reading.node, gold_node), leaf_key)
 
 
 def text_key(reading: Reading) -> str:
@@ -134,12 +138,15 @@ def _said_twice(reading: Reading, other: Node, comparer: Comparer) -> bool:
 def _with_units(a: Reading, b: Reading, comparer: Comparer) -> bool:
     """Whether the letters behind one number are units, as the other is but a number: "5 m" and 5."""
     for bare, full in ((a, b), (b, a)):
-        if bare.node is None or full.node is None or symbols(bare.node) or not symbols(full.node):
+        if bare.node is None or full.node is None or not symbols(full.node):
+            continue
+        number = unlabelled(bare.node) or bare.node
+        if symbols(number):
             continue
         node = with_units(full.text) if len(full.text) <= MAX_CACHED else None
         inner = unlabelled(node) or node if node is not None else None
         if inner is not None and inner.op == "unit" and not symbols(inner):
-            return bool(comparer.same(inner, bare.node))
+            return bool(comparer.same(inner, number))
     return False
 
 
@@ -186,9 +193,9 @@ def _rounded(answer: Node, gold: Node, comparer: Comparer) -> bool | None:
     decimal = _decimal(g)
     if decimal is None or x.op in STRUCTURES or symbols(x) or (g.op == "percent" and x.op != "percent"):
         return False
-    if x.op == g.op == "percent":
-        x = x.args[0]
     value, place = decimal
+    if x.op == "percent" and (g.op == "percent" or abs(value) >= 1):
+        x = x.args[0]
     own = _decimal(x)
     if x.op == "num" or (own is not None and own[1] >= place):
         return False  # no longer than the gold

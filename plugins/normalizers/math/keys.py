@@ -7,15 +7,13 @@ name, brackets. So two answers with one key are both right or both wrong, whatev
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 
 from . import fingerprint, values
 from .exact import EXACT_LEAVES, FAILURES, cached_value
 from .forms import bracket, rows, single, vector
 from .nodes import Node
-from .shape import STRUCTURES, labels, symbols, unlabelled
+from .shape import STRUCTURES, labels, unlabelled
 from .tidy import squash
-from .values import SYMBOL, Value
 from .words import unit_key
 
 LeafKey = Callable[[Node], str | None]
@@ -79,7 +77,7 @@ def _of_equation(node: Node, leaf_key: LeafKey) -> str | None:
     label = node.args[0]
     if value is not None and (label.op != "sym" or value.op in STRUCTURES or not labels(label)):
         return node_key(value, leaf_key)
-    if value is not None and not symbols(value):
+    if value is not None:
         inner = node_key(value, leaf_key)
         return None if inner is None else f"{label.value}={inner}"
     if len(node.args) != 2 or any(part.op in STRUCTURES for part in node.args):
@@ -88,18 +86,6 @@ def _of_equation(node: Node, leaf_key: LeafKey) -> str | None:
         difference = values.subtract(cached_value(node.args[0]), cached_value(node.args[1]))
         if not difference.terms:
             return "equation 0"
-        return _root(difference) or f"equation {values.primitive(difference)[1].key()}"
+        return f"equation {values.primitive(difference)[1].key()}"
     except FAILURES:
         return None
-
-
-def _root(difference: Value) -> str | None:
-    """x - 5 = 0 has the key of x = 5."""
-    rest = {product: factor for product, factor in difference.terms.items() if product}
-    if len(rest) != 1:
-        return None
-    ((product, factor),) = rest.items()
-    if len(product) != 1 or product[0][0][0] != SYMBOL or product[0][1] != 1:
-        return None
-    root: Fraction = -difference.terms.get((), Fraction(0)) / factor
-    return f"{product[0][0][1]}={values.rational_text(root)}"

@@ -17,7 +17,7 @@ from fractions import Fraction
 from .atoms import SUMS, Atoms
 from .build import bag_of, flat, is_domain, negated, numeric, sum_of
 from .nodes import Node, Unparsed
-from .remarks import after_result_word, without_remarks
+from .remarks import after_result_word, numbered, with_unit_signs, without_remarks
 from .tokens import Token, tokenize
 from .words import CONDITIONS, DEGREES, FUNCTIONS, ORDINALS, UNIT_LETTERS, UNITS
 
@@ -46,10 +46,8 @@ def parse(text: str, thousands: bool = True, sentence: bool = True, upright: boo
     'div'
     """
     tokens = without_remarks(tokenize(text, thousands))
-    if upright:
-        tokens = [
-            token._replace(roman=True) if token.kind == "let" and token.spaced else token for token in tokens
-        ]
+    if numbered(tokens):
+        tokens = with_unit_signs(tokens, upright)
     if sentence:
         tokens = after_result_word(tokens)
     try:
@@ -138,6 +136,8 @@ class Parser(Atoms):
         signs: list[str] = []
         while (sign := self.relation_sign()) is not None:
             self.at += 1
+            if sign == "~" and (self.peek().kind in ("end", "sep") or self.is_op(",", ")")):
+                break  # "12 approx."
             if sign in ("<", ">") and self.take_op("="):
                 sign += "="
             elif sign == "=" and self.is_op("<", ">"):
@@ -304,7 +304,7 @@ class Parser(Atoms):
                     break
                 names.append(token.text)
                 self.at += 1
-            elif token.kind == "op" and token.text == "^" and names:
+            elif token.kind == "op" and token.text in "^_" and names:
                 self.at += 1
                 names.append("^" + flat(self.script()))
             elif (

@@ -24,7 +24,8 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
                 kept += [_MOD, Token("op", "{"), *tokens[at + 2 : close], Token("op", "}")]
                 at = close + 1
                 continue
-            if close is not None and kept and _is_remark(tokens[at + 1 : close]):
+            inside = tokens[at + 1 : close]
+            if close is not None and kept and (_is_remark(inside) or (token.spaced and _is_prose(inside))):
                 at = close + 1
                 continue
         kept.append(token)
@@ -43,6 +44,10 @@ def _is_remark(tokens: list[Token]) -> bool:
     return all(token.kind == "text" for token in tokens)
 
 
+def _is_prose(tokens: list[Token]) -> bool:
+    return bool(tokens) and all(token.kind in ("text", "word") and len(token.text) > 2 for token in tokens)
+
+
 def _closing(tokens: list[Token], at: int) -> int | None:
     """Where the round bracket opened at `at` closes, if that is near."""
     depth = 0
@@ -53,6 +58,35 @@ def _closing(tokens: list[Token], at: int) -> int | None:
             if depth == 0:
                 return index
     return None
+
+
+def numbered(tokens: list[Token]) -> bool:
+    """Whether a number stands somewhere with letters behind it."""
+    first = next((at for at, token in enumerate(tokens) if token.kind == "num"), len(tokens))
+    return any(token.kind in ("let", "cmd") for token in tokens[first:])
+
+
+def with_unit_signs(tokens: list[Token], upright: bool) -> list[Token]:
+    """Mark the letters that are units.
+
+    Args:
+        tokens: of an answer that holds a number.
+        upright: take letters apart from what stands before them, and those in fractions, for units: "5 m".
+    """
+    marked: list[Token] = []
+    for at, token in enumerate(tokens):
+        follows = tokens[at + 1] if at + 1 < len(tokens) else token
+        if token.kind == "cmd" and token.text in ("mu", "Omega") and marked:
+            prefix = token.text == "mu" and (follows.roman or follows.kind == "text")
+            if prefix or upright:
+                marked.append(Token("text", token.text, token.spaced))
+                continue
+        if upright and token.kind == "let" and marked:
+            after_mu = marked[-1].kind == "text"
+            if token.spaced or after_mu or marked[-1].text in "{":
+                token = token._replace(roman=True)
+        marked.append(token)
+    return marked
 
 
 def after_result_word(tokens: list[Token]) -> list[Token]:

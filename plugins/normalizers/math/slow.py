@@ -19,7 +19,6 @@ from .evaluate import evaluate
 from .exact import DOUBLE, ExactLeaves
 from .functions import function
 from .judge import key, same, text_key
-from .keys import node_key
 from .nodes import Node
 from .read import Reading, read
 from .shape import symbols
@@ -342,18 +341,9 @@ def same_slow(answer: str, gold: str) -> tuple[bool, str]:
     return result, "numeric" if rule == "value" else rule
 
 
-def key_slow(answer: str) -> str:
+def key_slow(answer: str, gold: str | None = None) -> str:
     """The key of any answer: `judge.key` where that decides, else digits, else the text."""
-    exact = key(answer)
-    values.BUDGET.refill()
-    if exact is not None:
-        return exact
-    reading = read(answer)
-    if reading.node is not None:
-        found = node_key(reading.node, _leaf_key)
-        if found is not None:
-            return found
-    return text_key(reading)
+    return key(answer, gold) or key(answer, gold, _leaf_key) or text_key(read(answer))
 
 
 def warm() -> None:

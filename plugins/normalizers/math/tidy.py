@@ -22,7 +22,8 @@ _SIGNS = {
     "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
     "∠": " ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "，": ", ", "；": "; ", "：": ":",
     "（": "(", "）": ")", "。": ". ", "、": ", ", "％": "%", "ℝ": r"\mathbb{R}", "∧": r"\text{ and }",
-    "€": " ", "£": " ", "¥": " ", "ⅈ": "i", "→": r"\to ", "⇒": r"\to ",
+    "€": " ", "£": " ", "¥": " ", "₹": " ", "¢": r"\text{ cents}", "Å": r"\text{Å}", "ⅈ": "i",
+    "→": r"\to ", "⇒": r"\to ",
 }  # fmt: skip
 
 _TABLE: dict[int, str | None] = {ord(k): v for k, v in _SIGNS.items()}
@@ -48,6 +49,8 @@ _LAYOUT = re.compile(
 )
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?:(?:\\[ ;:,]|[ ~])\d{3})+")
 _HALF_DAY = re.compile(r"(\d\s*(?:\\text\s*\{\s*|\\[ ,;:]\s*|~)?)([aApP])\.\s?[mM]\.?")
+_CURRENCY = re.compile(r"(?:Rs\.?|Re\.|US)\s*\$?\s*(?=\d)")
+_UNION = re.compile(r"(?<=[)\]])\s*U\s*(?=[(\[])")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _GAP = re.compile(r"\s+")
 _GAP_MEANS_NOTHING = re.compile(r"(?<=\W)\s|\s(?=[^\w\\])|(?<=[A-Za-z])\s(?=\d)|(?<=\d)\s(?=[A-Za-z])")
@@ -81,7 +84,13 @@ def tidy(text: str) -> str:
             text = text.replace("\\[", " ").replace("\\]", " ")
     if "\\" in text or "{,}" in text:
         text = _THOUSANDS.sub("", text)
+    if text[:2] in ("Rs", "Re", "US"):
+        text = _CURRENCY.sub("", text)
+    if "U" in text:
+        text = _UNION.sub(r"\\cup ", text)
     text = _ends(text)
+    if text[:1] == "<" and text[-1:] == ">" and "," in text:
+        text = f"({text[1:-1]})"
     if _SPACED_THOUSANDS.fullmatch(text):  # 1 000 000
         text = re.sub(r"[^\d-]", "", text)
     while text.startswith(("\\boxed{", "\\fbox{")):

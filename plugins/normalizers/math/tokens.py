@@ -45,7 +45,7 @@ _IGNORED = word_set(
     """
 )
 _WITH_ARGUMENT_IGNORED = frozenset(
-    {"hspace", "vspace", "phantom", "hphantom", "vphantom", "tag", "label", "color"}
+    {"hspace", "vspace", "phantom", "hphantom", "vphantom", "tag", "label", "color", "textcolor"}
 )
 _ESCAPES = {"{": "\\{", "}": "\\}", "|": "|", "%": "%", "\\": "\\\\", "&": "and", "$": "", "_": "_", "#": "#"}
 _RENAMED = {
@@ -135,6 +135,8 @@ def _word(token: str, spaced: bool, out: list[Token]) -> None:
         out.append(Token("sep", "and", spaced))
     elif token.lower() in PERCENT:
         out.append(Token("op", "%", spaced))
+    elif _ABOUT.fullmatch(token.lower()):
+        out.append(Token("cmd", "approx", spaced))
     elif token.startswith("or") and not spaced and out and out[-1].kind == "num" and len(token) < 4:
         out.append(Token("sep", "and", spaced))  # "x=1orx=-1"
         _word(token[2:], False, out)

@@ -28,6 +28,14 @@ BASES = {
 }  # fmt: skip
 """Bases of numbers in words."""
 
+ANSWER_WORDS = (
+    "respuesta", "réponse", "antwort", "risposta", "resposta", "ответ", "відповідь", "antwoord", "odpowiedź", "odpověď",
+    "svar", "vastaus", "cevap", "jawaban", "răspuns", "απάντηση", "válasz", "đáp án", "الجواب", "الإجابة", "پاسخ",
+    "תשובה",
+)  # fmt: skip
+ANSWER_SIGNS = ("答案", "答え", "正解", "정답", "답", "उत्तर", "คำตอบ", "উত্তর")
+"""Answer in scripts whose words are not set apart."""
+
 SEPARATORS = frozenset({"and", "or", "und"})
 CONDITIONS = frozenset({"for", "where", "when", "if", "with", "since", "provided", "unless", "given", "such"})
 RESULT_WORDS = frozenset({"is", "are", "equals", "be", "equal", "was", "becomes"})
@@ -42,7 +50,7 @@ PERCENT = frozenset({"percent", "pct", "percentage", "percents", "%"})
 
 DEGREES = word_set("degree degrees deg")
 ORDINALS = word_set("st nd rd th")
-UNIT_LETTERS = word_set("m g s h L l J K N V W A C F T H Q")
+UNIT_LETTERS = word_set("m g s h L l J K N V W A C F T H Q M")
 """Upright letters that are units behind a number."""
 
 UNITS = word_set(
@@ -78,9 +86,9 @@ def unit_key(unit: str) -> str | None:
     True
     """
     name = unit.replace(".", "").strip().casefold()
-    for form in (name, name.removesuffix("s"), name.removesuffix("es")):
+    forms = (name, name.removesuffix("s"), name.removesuffix("es"))
+    for form in forms:
         if form in _SAME_UNIT:
             return _SAME_UNIT[form]
-        if form in _SYMBOLS or form in UNITS:
-            return form
-    return None
+    known = [form for form in forms if form in _SYMBOLS or form in UNITS]
+    return known[-1] if known else None
