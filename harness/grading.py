@@ -77,7 +77,7 @@ class Grader:
         except Exception as error:  # noqa: BLE001 - a stranger's code
             deliver(Grade("error", rule=one_line(error)))
             return
-        if found is None:
+        if found is None or (truncated and not found.explicit):
             deliver(_no_answer(truncated))
             return
         self._grade_answer(problem_id, gold, found, deliver)
@@ -126,7 +126,7 @@ class Grader:
         reply = {} if future.exception() else future.result()
         if judged.status in ("timeout", "error"):
             deliver(Grade(judged.status, rule=judged.rule))
-        elif reply["answer"] is None:
+        elif reply["answer"] is None or (truncated and not reply["explicit"]):
             deliver(_no_answer(truncated))
         else:
             deliver(self._grade(Extraction(reply["answer"], reply["extraction"]), judged))

@@ -120,6 +120,9 @@ class Extraction:
 
     answer: str
     rule: str
+    explicit: bool = True
+    """The chain says that this is its answer. False where it is only what the chain ends with: such an answer
+    does not count when the chain was cut off, since there the end is an accident."""
 
 
 @dataclass(frozen=True, slots=True)

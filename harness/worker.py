@@ -20,7 +20,7 @@ def judge(normalizer: Normalizer, task: dict[str, Any]) -> dict[str, Any]:
         task: `text` or `answer`; optionally `gold`.
 
     Returns:
-        `answer` (None if the text gives none), `extraction` and `comparison` (rules), `same`, `key`.
+        `answer` (None if the text gives none), `explicit`, `extraction` and `comparison` (rules), `same`, `key`.
     """
     result: dict[str, Any] = {"answer": task.get("answer"), "extraction": "", "same": None, "comparison": ""}
     if "text" in task:
@@ -28,6 +28,7 @@ def judge(normalizer: Normalizer, task: dict[str, Any]) -> dict[str, Any]:
         if found is None:
             return {**result, "answer": None, "key": None}
         result["answer"], result["extraction"] = found.answer, found.rule
+        result["explicit"] = found.explicit
     answer = result["answer"]
     if "gold" in task:
         verdict = normalizer.same(answer, task["gold"])

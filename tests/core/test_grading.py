@@ -73,7 +73,7 @@ class Quick(Normalizer):
     bounded_extract = True
 
     def extract(self, text: str) -> Extraction | None:
-        return Extraction(text, "all") if text else None
+        return Extraction(text, "all", explicit=text != "B") if text else None
 
     def quick_same(self, answer: str, gold: str) -> Verdict | None:
         return Verdict(answer.lower() == gold.lower(), "letter") if len(answer) == 1 else None
@@ -145,6 +145,8 @@ def test_a_chain_without_an_answer_is_truncated_only_if_it_hit_its_budget() -> N
     assert grades_of(grader, "")[0].status == "no_answer"
     assert grades_of(grader, "", truncated=True)[0].status == "truncated"
     assert grades_of(grader, "A", truncated=True)[0].status == "correct"  # it had concluded
+    assert grades_of(grader, "B")[0].status == "incorrect"
+    assert grades_of(grader, "B", truncated=True)[0].status == "truncated"  # it only happens to end so
 
 
 def test_a_real_worker_is_killed_at_the_deadline_and_the_next_task_is_served(plugins: PluginManager) -> None:

@@ -16,6 +16,11 @@ from collections.abc import Sequence
 
 from harness import Extraction, Normalizer, Verdict, hookimpl
 
+from .nodes import MAX_READ
+
+QUICK_TEXT = 1000
+"""Longest answer, in characters, that is read in the main process."""
+
 
 class MathNormalizer(Normalizer):
     """Reads and compares mathematical answers. The quick paths are pure Python and bounded by construction."""
@@ -36,6 +41,9 @@ class MathNormalizer(Normalizer):
             return Verdict(True, "text")
         if _is_digits(answer) and _is_digits(gold):
             return Verdict(answer.lstrip("0") == gold.lstrip("0"), "integer")
+        longest = max(len(answer), len(gold))
+        if longest > QUICK_TEXT:
+            return Verdict(False, "text") if longest > MAX_READ else None
         from .judge import same
 
         try:
@@ -49,6 +57,8 @@ class MathNormalizer(Normalizer):
         answer = answer.strip()
         if _is_digits(answer) and (gold is None or _is_digits(gold.strip())):
             return answer.lstrip("0") or "0"
+        if QUICK_TEXT < max(len(answer), len(gold or "")) <= MAX_READ:
+            return None
         from .judge import key
 
         try:

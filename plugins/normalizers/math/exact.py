@@ -23,6 +23,9 @@ FAILURES = (Unvalued, RecursionError, ZeroDivisionError, OverflowError)
 class ExactLeaves:
     """Compares single values exactly."""
 
+    work = values.Budget.QUICK
+    """What one comparison may spend."""
+
     def value(self, node: Node) -> Value | None:
         try:
             return cached_value(node)

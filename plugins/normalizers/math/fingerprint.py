@@ -11,7 +11,7 @@ import zlib
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DecimalException
 from fractions import Fraction
 
-from .values import CONST, E_BASE, I_BASE, LOG, PI_BASE, PRIME, SYMBOL, Base, Value
+from .values import BUDGET, CONST, E_BASE, I_BASE, LOG, PI_BASE, PRIME, SYMBOL, Base, Value
 
 DIGITS = 24
 POINTS = (0, 1)
@@ -25,6 +25,7 @@ _CONTEXT.clear_traps()
 _CONTEXT.clear_flags()
 _SHORT = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _SHORT.clear_traps()
+_WORK = 10  # of the budget, for one power
 _LOST = Decimal("1e-30")  # cancellation beyond this leaves too few digits
 
 
@@ -111,6 +112,7 @@ def _sums(value: Value, index: int) -> tuple[Decimal, Decimal, Decimal] | None:
             number = _number(b, index)
             if number is None:
                 return None
+            BUDGET.spend(_WORK)
             power = _CONTEXT.divide(Decimal(exponent.numerator), Decimal(exponent.denominator))
             term = _CONTEXT.multiply(term, _CONTEXT.power(number, power))
         sums[imaginary] = _CONTEXT.add(sums[imaginary], term)

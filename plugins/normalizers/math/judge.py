@@ -8,6 +8,7 @@ was asked to be exact.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from fractions import Fraction
 
@@ -23,6 +24,7 @@ from .shape import STRUCTURES, symbols, unlabelled
 ROUNDED_DIGITS = 3
 """A gold with this many significant digits is taken for rounded; one less in scientific notation."""
 
+_SHOWN = 100  # characters of a long text that its key shows
 _SMALL = Fraction(1, 1000)
 _CHOICE = re.compile(r"\([A-J]\)|[A-J][):]|[A-J]\.(?=\D)")
 _COMMA_IN_NUMBER = re.compile(r"\d,\d{3}")
@@ -34,7 +36,7 @@ _PARAMETER = re.compile(r"[kmnl]")
 
 def same(answer: str, gold: str, comparer: Comparer = EXACT) -> tuple[bool | None, str]:
     """Whether an answer equals the gold, and the rule that decided. None: this comparer cannot tell."""
-    values.BUDGET.refill()
+    values.BUDGET.refill(comparer.leaves.work)
     a, b = read(answer), read(gold)
     decided = _same_text(a, b)
     if decided is not None:
@@ -69,10 +71,10 @@ def same(answer: str, gold: str, comparer: Comparer = EXACT) -> tuple[bool | Non
 
 def key(answer: str, gold: str | None = None, leaf_key: LeafKey = exact_key) -> str | None:
     """Canonical key of an answer, read as the gold is written if one is given; None where the leaves have none."""
-    values.BUDGET.refill()
+    values.BUDGET.refill(values.Budget.QUICK if leaf_key is exact_key else values.Budget.WORKER)
     reading = read(answer)
-    if meaningful(reading.words):
-        return f"text:{reading.words}"
+    if reading.words is not None and meaningful(reading.words):
+        return text_key(reading)
     if reading.node is None:
         return None
     gold_node = None if gold is None else read(gold).node
@@ -80,8 +82,13 @@ def key(answer: str, gold: str | None = None, leaf_key: LeafKey = exact_key) -> 
 
 
 def text_key(reading: Reading) -> str:
-    """The key of an answer that is no mathematics."""
-    return f"text:{spelling(reading.text) or reading.squashed}"
+    """The key of an answer that is no mathematics: its text, shortened where it is long."""
+    text = reading.words if meaningful(reading.words) else spelling(reading.text)
+    text = text or reading.squashed
+    if len(text) > MAX_CACHED:
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        text = f"{text[:_SHOWN]}... {digest}"
+    return f"text:{text}"
 
 
 def _same_text(a: Reading, b: Reading) -> bool | None:

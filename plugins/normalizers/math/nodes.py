@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+MAX_READ = 16_000
+"""Longest answer, in characters, that is tidied; longer ones are equal only if their texts are."""
 MAX_TEXT = 4000
 """Longest answer, in characters, that is parsed; longer ones are compared as text."""
 MAX_DEPTH = 40

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from .nodes import MAX_BITS
 from .values import (
+    BUDGET,
     CONST,
     E_BASE,
     EXPONENTIAL,
@@ -36,6 +37,7 @@ from .values import (
     term_key,
 )  # fmt: skip
 
+_WORK = 10  # of the budget, for one factorisation
 _TRIAL = 1000  # trial division up to here: complete below a million
 
 
@@ -45,6 +47,7 @@ def factorize(number: int) -> tuple[tuple[tuple[int, int], ...], bool]:
 
     Trial division up to 1000; what remains is taken as one "prime" unless it is a perfect power.
     """
+    BUDGET.spend(_WORK)
     factors: dict[int, int] = {}
     divisor = 2
     while divisor <= _TRIAL and divisor * divisor <= number:

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from .nodes import MAX_TEXT, Node, Unparsed
+from .nodes import MAX_READ, Node, Unparsed
 from .parse import parse
 from .shape import REALS, shape
 from .tidy import squash, tidy, words
@@ -16,7 +16,6 @@ from .words import ALL_REALS, CONSTANTS, NO_SOLUTION, RESULT_WORDS
 MAX_CACHED = 600
 """Answers up to this length are remembered; longer ones are rare and cost memory."""
 _SENTENCE = 120  # characters beyond which a text with a full stop is taken for a solution
-_MAX_TIDIED = 4 * MAX_TEXT
 _WORD = re.compile(r"[^\W\d_]{3}")  # "p-q" is no word
 
 
@@ -36,7 +35,7 @@ def read(text: str, thousands: bool = True) -> Reading:
 
 
 def _read(text: str, thousands: bool) -> Reading:
-    if len(text) > _MAX_TIDIED:
+    if len(text) > MAX_READ:
         plain = text.strip()
         return Reading(plain, plain, None, None)
     tidied = tidy(text)

@@ -234,6 +234,8 @@ def _numbers(
 class NumericLeaves(ExactLeaves):
     """Exact comparison first, then numeric."""
 
+    work = values.Budget.WORKER
+
     def same(self, a: Node, b: Node) -> bool | None:
         exact = super().same(a, b)
         return exact if exact is not None else self.numeric(a, b)
