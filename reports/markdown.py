@@ -131,12 +131,15 @@ def _remarks(result: Result) -> Iterator[str]:
     if "pass@k" in scores and result["n"] > 1:
         parts.append(f"pass@{result['n']} {100 * scores['pass@k']['value']:.2f}")
     if ties := scores.get("cons@k", {}).get("ties"):
-        parts.append(f"{ties} tied votes")
+        parts.append(_count(ties, "tied vote"))
     if unsure := counts["timeout"] + counts["error"]:
-        parts.append(
-            f"{unsure} chains could not be graded ({counts['timeout']} timeouts, {counts['error']} errors)"
-        )
+        causes = f"{_count(counts['timeout'], 'timeout')}, {_count(counts['error'], 'error')}"
+        parts.append(f"{_count(unsure, 'chain')} could not be graded ({causes})")
     yield f"{label}: {'; '.join(parts)}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 @hookimpl

@@ -62,7 +62,7 @@ def test_ways_to_write_one_value_are_equal_and_share_a_key(members: list[str]) -
             verdict = math.quick_same(answer, gold)
             assert verdict is not None, (answer, gold)
             assert verdict.same, (answer, gold)
-    assert len({math.key(member) for member in members}) == 1
+    assert len({math.key(member, members[0]) for member in members}) == 1
 
 
 def test_different_values_are_told_apart_at_once_and_have_different_keys() -> None:
@@ -82,9 +82,7 @@ def test_different_values_are_told_apart_at_once_and_have_different_keys() -> No
         ("1/2^{99}", "1/2^{98}"),
         ("3.89e-10", "1.55e-10"),
         ("11111111100", "11111111110"),
-        ("\\frac{1}{3}", "0.333"),
         ("\\pi", "22/7"),
-        ("\\pi", "3.14"),
         ("[2,\\infty)", "(2,\\infty)"),
         ("[1,2]", "[1,2)"),
         ("[1,2]", "(1,2)"),
@@ -118,17 +116,13 @@ def test_different_values_are_told_apart_at_once_and_have_different_keys() -> No
         ("\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "\\begin{pmatrix} 2 \\\\ 1 \\end{pmatrix}"),
         ("13", "\\text{a small positive integer}"),
         ("1 - i", "1 + i"),
-        ("(1+\\sqrt{5})/2", "1.618"),
         ("AB", "BC"),
     ],
 )
 def test_values_that_graders_are_known_to_confuse_stay_different(answer: str, gold: str) -> None:
     assert not math.same(answer, gold).same
     assert not math.same(gold, answer).same
-    if (
-        "=" not in answer and "%" not in answer and "text{ cm" not in answer
-    ):  # names and units have no say in votes
-        assert math.key(answer) != math.key(gold)
+    assert math.key(answer) != math.key(gold)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +175,49 @@ def test_values_that_graders_are_known_to_confuse_stay_different(answer: str, go
 def test_conventions_of_notation(answer: str, gold: str) -> None:
     assert math.same(answer, gold).same
     assert math.same(gold, answer).same
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("\\frac{200}{3}", "66.7"),
+        ("\\frac{200}{3}", "66.67"),
+        ("10\\pi", "31.42"),
+        ("17.248", "17.25"),
+        ("17.245", "17.25"),
+        ("3.149 \\times 10^{-7} \\text{ m}", "3.1e-7"),
+        ("2.664\\times 10^{5}", "2.66 \\times 10^5"),
+        ("x = \\sqrt{7}", "2.646"),
+        ("-\\frac{200}{3}", "-66.7"),
+    ],
+)
+def test_a_rounded_gold_is_met_by_what_rounds_to_it_and_never_the_other_way_round(
+    answer: str, gold: str
+) -> None:
+    assert math.same(answer, gold).same
+    assert math.same(answer, gold).rule == "rounded"
+    assert not math.same(gold, answer).same
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("\\frac{1}{3}", "0.3"),  # too short to be sure that it is rounded
+        ("\\frac{1}{3}", "0.34"),
+        ("0.46", "0.5"),
+        ("66.6", "66.7"),
+        ("66", "66.5"),
+        ("66.76", "66.7"),
+        ("10\\pi", "31.43"),
+        ("3.2e-7", "3.1e-7"),
+        ("31", "31.4"),
+        ("x", "31.4"),
+        ("\\text{many}", "31.4"),
+        ("1, 2", "31.4"),
+    ],
+)
+def test_a_decimal_is_exact_where_it_is_short_or_the_answer_does_not_round_to_it(
+    answer: str, gold: str
+) -> None:
+    assert not math.same(answer, gold).same
+    assert not math.same(gold, answer).same

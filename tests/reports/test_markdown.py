@@ -49,8 +49,9 @@ def test_scores_stand_with_error_interval_and_truncation(plugins: PluginManager)
 def test_what_a_reader_should_not_overlook_is_said_below(plugins: PluginManager) -> None:
     text = render(plugins, result())
     assert "budget 16,384 tokens" in text
-    assert "1 tied votes" in text
-    assert "1 chains could not be graded (1 timeouts, 0 errors)" in text
+    assert "1 tied vote." not in text
+    assert "1 tied vote;" in text
+    assert "1 chain could not be graded (1 timeout, 0 errors)" in text
     assert "6.00 is sampling and 8.00 the choice of problems" in text
 
 

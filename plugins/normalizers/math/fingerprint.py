@@ -11,7 +11,7 @@ import zlib
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DecimalException
 from fractions import Fraction
 
-from .values import BUDGET, CONST, E_BASE, I_BASE, LOG, PI_BASE, PRIME, SYMBOL, Base, Value
+from .values import BUDGET, CONST, E_BASE, I_BASE, LOG, PI_BASE, PRIME, SYMBOL, Base, Unvalued, Value
 
 DIGITS = 24
 POINTS = (0, 1)
@@ -39,7 +39,7 @@ def of_value(value: Value) -> str | None:
     """The key of a value without opaque parts; None for others."""
     try:
         parts = [_at(value, index) for index in (POINTS if _has_symbols(value) else POINTS[:1])]
-    except (DecimalException, ValueError, OverflowError):
+    except (DecimalException, ValueError, OverflowError, Unvalued):
         return None
     if any(part is None for part in parts):
         return None
@@ -52,7 +52,7 @@ def sign(value: Value) -> int | None:
         return None
     try:
         parts = _sums(value, 0)
-    except (DecimalException, ValueError, OverflowError):
+    except (DecimalException, ValueError, OverflowError, Unvalued):
         return None
     if parts is None:
         return None
@@ -71,7 +71,7 @@ def size(value: Value) -> Fraction | None:
         return None
     try:
         sums = _sums(value, 0)
-    except (DecimalException, ValueError, OverflowError):
+    except (DecimalException, ValueError, OverflowError, Unvalued):
         return None
     if sums is None or sums[1] or not MIN_SIZE < sums[2].adjusted() < MAX_SIZE:
         return None

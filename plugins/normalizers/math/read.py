@@ -11,6 +11,7 @@ from .parse import parse
 from .shape import REALS, shape
 from .tidy import squash, tidy, words
 from .tokens import tokenize
+from .values import BUDGET, Unvalued
 from .words import ALL_REALS, CONSTANTS, NO_SOLUTION, RESULT_WORDS
 
 MAX_CACHED = 600
@@ -64,20 +65,23 @@ def _node(text: str, tidied: str, thousands: bool) -> Node | None:
     return _shaped(tidied, thousands) if solution else None
 
 
-def _shaped(tidied: str, thousands: bool) -> Node | None:
+def _shaped(tidied: str, thousands: bool, upright: bool = False) -> Node | None:
+    left = BUDGET.left
+    BUDGET.refill(
+        BUDGET.QUICK
+    )  # so that a reading, which is remembered, depends on nothing that came before it
     try:
-        return shape(parse(tidied, thousands))
-    except (Unparsed, RecursionError):
+        return shape(parse(tidied, thousands, upright=upright))
+    except (Unparsed, Unvalued, RecursionError):
         return None
+    finally:
+        BUDGET.left = left
 
 
 @lru_cache(maxsize=256)
 def with_units(tidied: str) -> Node | None:
     """The shape of a tidied answer in which "5 m" is five metres rather than five times m."""
-    try:
-        return shape(parse(tidied, upright=True))
-    except (Unparsed, RecursionError):
-        return None
+    return _shaped(tidied, True, upright=True)
 
 
 @lru_cache(maxsize=1024)
