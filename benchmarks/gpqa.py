@@ -2,24 +2,44 @@
 
 Its authors ask that the questions not be posted in plain text, so nothing here shows or stores any: messages
 name rows by their record id, and what is known of the rows is kept as digests.
+
+`order=published` gives the questions as one widely used file has them, which the published Fathom-R1, Light-R1 and
+LIMO numbers come from: the drafts from before the authors' revision, the correct choice always first. A liking
+for the letter A scores there, so it is for reproducing those numbers only.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from harness import Benchmark, HarnessError, Problem, hookimpl
-from harness.data import HubRows
+from harness.data import DataSource, HubRows
 
-from .checks import Check, Item, balance, balanced, known_golds, known_statements
+from .checks import Check, Item, balance, balanced, known_golds, known_statements, plain
 from .columns import as_text, column, ordinals
 from .known import KnownBenchmark
 
 LETTERS = "ABCD"
 
 _OPTIONS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+
+ORDERS = ("shuffled", "published")
+"""How the choices stand: by a hash of seed and question, or as in the file behind the published numbers."""
+
+_DRAFT = "Pre-Revision "
+"""Columns named so, before the name of an official one, hold the authors' drafts."""
+_DRAFTS_DIGEST = "46630db460310e9c77bf3c1dc784238812c71447ae5c5cd8d9650b4ac3477c88"
+"""SHA-256 of the letters and digits of the published questions with their choices, in order."""
+_WARNING = (
+    "order=published: the correct choice is A in every question, and questions and choices are the drafts from "
+    "before the authors' revision; a liking for the letter A scores, so this reproduces published numbers and "
+    "measures nothing"
+)
+
+_log = logging.getLogger("harness")
 
 
 class GPQADiamond(KnownBenchmark):
@@ -36,7 +56,26 @@ class GPQADiamond(KnownBenchmark):
     )
     source = f"{hub.repo} (gated)"
     hidden = True
-    parameters: ClassVar[Mapping[str, Any]] = {"shuffle_seed": 0}
+    parameters: ClassVar[Mapping[str, Any]] = {"shuffle_seed": 0, "order": "shuffled"}
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        if self.values["order"] not in ORDERS:
+            raise HarnessError(
+                f"{self.name}: order={self.values['order']!r} is not one of {', '.join(ORDERS)}"
+            )
+        if self.published:
+            self.description = "GPQA Diamond as in the published Fathom-R1 numbers: drafts, all golds at A"
+
+    @property
+    def published(self) -> bool:
+        return bool(self.values["order"] == "published")
+
+    def problems(self, data: DataSource) -> Iterable[Problem]:
+        problems = super().problems(data)
+        if self.published:
+            _log.warning("%s: %s", self.name, _WARNING)
+        return problems
 
     def items(self, rows: Sequence[Mapping[str, Any]], place: str) -> list[Item]:
         _refuse_lettered(self.name, rows, place)
@@ -51,27 +90,60 @@ class GPQADiamond(KnownBenchmark):
         return items
 
     def problem(self, item: Item, row: Mapping[str, Any]) -> Problem:
+        return self._drafted(item, row) if self.published else self._shuffled(item, row)
+
+    def _drafted(self, item: Item, row: Mapping[str, Any]) -> Problem:
+        columns = [f"{_DRAFT}{name}" for name in ("Question", *_OPTIONS)]
+        if lacking := [name for name in columns if not row.get(name)]:
+            raise HarnessError(
+                f"{self.name}: {item.id} has nothing in column {lacking[0]!r}, which order=published shows; "
+                f"use gpqa_diamond.csv with all of its official columns, or leave order=published out"
+            )
+        question, *choices = (str(row[name]) for name in columns)
+        # Blanks at the ends of choices are kept: this is the published prompt to the letter.
+        listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True))
+        return Problem(
+            item.id, f"{question}\n\n{listed}".lstrip(), LETTERS[0], tuple(choices), _metadata(row)
+        )
+
+    def _shuffled(self, item: Item, row: Mapping[str, Any]) -> Problem:
         order = shuffled(len(_OPTIONS), self.values["shuffle_seed"], item.statement)
         choices = tuple(as_text(row[_OPTIONS[i]]) for i in order)
         listed = "\n".join(f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=True))
-        domain = as_text(row.get("High-level domain"))
         return Problem(
             item.id,
             f"{item.statement}\n\n{listed}",
             LETTERS[order.index(0)],
             choices,
-            {"domain": domain} if domain else {},
+            _metadata(row),
         )
 
     def checks(self, problems: Sequence[Problem]) -> Sequence[Check]:
         return (
             known_golds(self.key, hidden=True, what="set of choices"),
             known_statements(self.key),
-            balanced([problem.gold for problem in problems]),
+            _published_drafts(problems) if self.published else balanced([p.gold for p in problems]),
         )
 
     def notes(self, problems: Sequence[Problem]) -> Mapping[str, Any]:
-        return {"gold_positions": balance([problem.gold for problem in problems])}
+        positions = {"gold_positions": balance([problem.gold for problem in problems])}
+        return {**positions, "warning": _WARNING} if self.published else positions
+
+
+def _metadata(row: Mapping[str, Any]) -> Mapping[str, str]:
+    domain = as_text(row.get("High-level domain"))
+    return {"domain": domain} if domain else {}
+
+
+def _published_drafts(problems: Sequence[Problem]) -> Check:
+    """Questions and choices have the letters and digits of the published file's, in order."""
+
+    def check(items: Sequence[Item]) -> Iterator[str]:
+        texts = "\x1f".join(plain(problem.text) for problem in problems)
+        if hashlib.sha256(texts.encode()).hexdigest() != _DRAFTS_DIGEST:
+            yield "the drafts are not those of the published file"
+
+    return check
 
 
 def shuffled(count: int, seed: int, question: str) -> list[int]:

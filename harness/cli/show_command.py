@@ -84,7 +84,7 @@ def _benchmark_lines(
     yield f"source       {task.origin}"
     yield f"problems     {len(task.problems)}"
     yield f"fingerprint  {data_fingerprint(task.problems, task.prompts)[:16]}"
-    yield f"normalizer   {benchmark.normalizer}"
+    yield f"normalizer   {protocol.normalizer or benchmark.normalizer}"
     yield (
         f"protocol     {protocol.name}: n {protocol.n}, T {protocol.temperature:g}, top_p {protocol.top_p:g}, "
         f"{protocol.max_tokens:,} tokens"

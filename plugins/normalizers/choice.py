@@ -26,7 +26,7 @@ class ChoiceNormalizer(Normalizer):
         if found is not None and found.rule not in ("line", "math", "letter"):
             name = letter(found.answer)
             if name is not None:
-                return Extraction(name, found.rule)
+                return Extraction(name, found.rule, found.explicit)
             if found.rule in ("boxed", "boxes", "tag"):
                 return found
         start, end = answer_span(text)
@@ -34,7 +34,7 @@ class ChoiceNormalizer(Normalizer):
         name = letter(tail) if len(tail) <= 40 else None
         name = name or letter_in_prose(tail)
         if name is not None:
-            return Extraction(name, "letter")
+            return Extraction(name, "letter", explicit=False)
         return None if found is None or found.rule in ("line", "math", "letter") else found
 
     def key(self, answer: str) -> str:

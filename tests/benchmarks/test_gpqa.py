@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections import Counter
 
 import pytest
 
+from harness import HarnessError
 from harness.data import DataSource
 from harness_benchmarks.gpqa import GPQADiamond, harness_benchmarks, shuffled
 
@@ -122,6 +124,59 @@ def test_the_balance_of_gold_positions_is_noted(tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------
+# The order of the published numbers: only when asked for
+# --------------------------------------------------------------------------------------------------
+
+
+def drafted(count: int = 198) -> list[dict]:
+    drafts = {"Question": " Draft?\n", "Correct Answer": "right ", "Incorrect Answer 1": "w1"}
+    drafts |= {"Incorrect Answer 2": "w2", "Incorrect Answer 3": "w3"}
+    return [row | {f"Pre-Revision {name}": text for name, text in drafts.items()} for row in made_up(count)]
+
+
+def test_the_published_order_shows_the_drafts_to_the_letter_with_all_golds_at_A(tmp_path, caplog):
+    benchmark = GPQADiamond().configured(order="published")
+
+    problems = load(benchmark, data_of(tmp_path, "gpqa", drafted(), allow_modified=True))
+
+    assert problems[7].text == "Draft?\n\n\nA. right \nB. w1\nC. w2\nD. w3"
+    assert problems[7].choices == ("right ", "w1", "w2", "w3")
+    assert {problem.gold for problem in problems} == {"A"}
+    assert "is not the known data" in caplog.text
+
+
+def test_the_published_order_says_loudly_that_it_measures_nothing(tmp_path, caplog):
+    benchmark = GPQADiamond().configured(order="published")
+
+    problems = load(benchmark, data_of(tmp_path, "gpqa", drafted(), allow_modified=True))
+
+    notes = benchmark.notes(problems)
+    assert notes["gold_positions"] == {"A": 198, "B": 0, "C": 0, "D": 0}
+    assert "the correct choice is A in every question" in notes["warning"]
+    assert "measures nothing" in notes["warning"]
+    assert notes["warning"] in caplog.text
+    assert "order=published" in benchmark.label
+    assert "all golds at A" in benchmark.description
+
+
+def test_the_published_order_needs_the_columns_of_the_drafts(tmp_path):
+    message = refusal(
+        GPQADiamond().configured(order="published"), data_of(tmp_path, "gpqa", made_up(), allow_modified=True)
+    )
+    assert "rec0 has nothing in column 'Pre-Revision Question'" in message
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(HarnessError, match="order='sorted' is not one of shuffled, published"):
+        GPQADiamond().configured(order="sorted")
+
+
+def test_the_default_is_shuffled_and_its_label_is_the_bare_name():
+    assert GPQADiamond().label == "gpqa-diamond"
+    assert not GPQADiamond().published
+
+
+# --------------------------------------------------------------------------------------------------
 # The real rows
 # --------------------------------------------------------------------------------------------------
 
@@ -187,3 +242,44 @@ def test_edited_swapped_emptied_and_repeated_rows_are_named_and_not_shown(tmp_pa
     shown = any(" ".join(row["Question"].split())[:30] in message for row in rows if row["Question"])
     assert not shown
     assert f"several rows for {ids[0]}" in refusal(GPQADiamond(), data_of(tmp_path, "gpqa", [*rows, rows[0]]))
+
+
+SENTENCE = "\n\nPlease reason step-by-step and put your choice letter without any other text with \\boxed{} in the end."
+
+
+@needs_data
+def test_the_published_order_is_the_published_file_to_the_letter(caplog):
+    with zipfile.ZipFile(DATA / "gpqa_diamond.zip") as archive:
+        text = archive.read("GAIR-NLP_LIMO_eval_data_gpqa_test.jsonl").decode()
+    file = [json.loads(line) for line in text.split("\n") if line]
+    benchmark = GPQADiamond().configured(order="published")
+
+    problems = load(benchmark, DataSource(DATA))
+
+    same = [
+        problem.text + SENTENCE == row["question"].strip()
+        for problem, row in zip(problems, file, strict=True)
+    ]
+    assert same.count(True) == 198
+    assert [problem.gold for problem in problems] == [row["answer"] for row in file]
+    assert "is not the known data" not in caplog.text
+
+
+@needs_data
+def test_the_published_file_itself_stays_refused_whatever_the_order(tmp_path):
+    with zipfile.ZipFile(DATA / "gpqa_diamond.zip") as archive:
+        content = archive.read("GAIR-NLP_LIMO_eval_data_gpqa_test.jsonl")
+    with zipfile.ZipFile(tmp_path / "gpqa.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("test.jsonl", content)
+    for order in ("shuffled", "published"):
+        assert "is a known-bad copy" in refusal(GPQADiamond().configured(order=order), DataSource(tmp_path))
+
+
+@needs_data
+def test_edited_drafts_are_refused(tmp_path):
+    rows = real_gpqa()
+    rows[3]["Pre-Revision Correct Answer"] += " or so"
+    benchmark = GPQADiamond().configured(order="published")
+    assert "the drafts are not those of the published file" in refusal(
+        benchmark, data_of(tmp_path, "gpqa", rows)
+    )

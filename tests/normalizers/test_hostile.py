@@ -68,6 +68,18 @@ HOSTILE = {
     "stray signs": "^_\\&%$#",
     "exponential tower": "e^{e^{e^{e^{e^{e}}}}}",
     "huge angle": "\\sin(10^{100000})",
+    "empty groups": "{}" * 900,
+    "aligned": "\\begin{aligned}" * 200,
+    "lines": "\\begin{cases}" + "1\\\\" * 900 + "\\end{cases}",
+    "unions": "\\cup".join(f"({i},{i + 2})" for i in range(120)),
+    "intersections": "\\cap".join(f"({i},{i + 200})" for i in range(100)),
+    "conditions": ", ".join(f"x \\ne {i}" for i in range(100)),
+    "matrix power": "\\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}^6",
+    "determinant": "\\det\\begin{pmatrix}" + "\\\\".join(["a&b&c&d&e&f"] * 6) + "\\end{pmatrix}",
+    "nested bars": "|" * 40 + "x" + "|" * 40,
+    "remarks": "5 (about " * 300,
+    "names": ", ".join(["Ann and Bob"] * 100),
+    "long decimal gold": "3." + "14159" * 150,
 }
 
 
@@ -163,3 +175,11 @@ def test_no_payload_runs_in_any_dress(tmp_path: Path, monkeypatch: pytest.Monkey
             math.extract(answer)
     assert not opened
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("answer", ["2017^{2025!}", r"Since \(2017^{2025!}", r"2^{1/2025!}", r"2025!^{2025!}"])
+def test_an_exponent_too_long_to_write_out_is_no_error(answer: str):
+    math = MathNormalizer()
+    assert math.same(answer, answer).same
+    assert not math.same(answer, "5").same
+    assert math.key(answer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from harness_plugins.normalizers.math import MathNormalizer
@@ -79,3 +81,9 @@ def test_an_assignment_in_one_answer_does_not_change_how_the_next_is_read() -> N
     math.same("x = \\int_0^1 5 \\, dt", "\\int_0^1 x \\, dt")
     assert math.same(integral, "\\frac{x^2}{2}") == before
     assert before.same
+
+
+def test_warming_up_imports_what_hard_comparisons_need(capfd: pytest.CaptureFixture[str]) -> None:
+    math.warm()
+    assert {"mpmath", "sympy", "latex2sympy2"} <= sys.modules.keys()
+    assert capfd.readouterr() == ("", "")

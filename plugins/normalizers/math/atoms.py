@@ -5,7 +5,7 @@ factor := atom ("^" ... | "!" | "%" | "_" ...)*
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from fractions import Fraction
 
 from .build import (
@@ -23,10 +23,10 @@ from .build import (
     numeric,
     subscripted,
 )  # fmt: skip
+from .environments import Environments
 from .nodes import MAX_DEPTH, Node, Unparsed
-from .stream import Stream
 from .tokens import ACCENTS, DOMAINS, GREEK, KNOWN, Token
-from .words import BASES, FUNCTIONS, INVERSES, word_set
+from .words import BASES, FUNCTIONS, INVERSES, NUMBERS, word_set
 
 SUMS = {"+": "add", "-": "sub", "pm": "pm", "mp": "mp"}
 CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "{": ("}",), "\\{": ("\\}", "}")}
@@ -35,21 +35,18 @@ FACTOR_COMMANDS = GREEK | ACCENTS | frozenset(FUNCTIONS) | frozenset(DOMAINS.val
 FACTOR_COMMANDS |= word_set(
     "frac sqrt binom boxed pi infty emptyset lfloor lceil langle begin sum prod ldots reals"
 )
-ENVIRONMENTS = word_set("matrix pmatrix bmatrix Bmatrix vmatrix smallmatrix array")
 
 
-_LINES = word_set("cases dcases aligned align gathered gather split equation")
+_D = Node("sym", (), "d")
+_ANY_NUMBER = word_set("max min gcd lcm")
 
 
-class Atoms(Stream, ABC):
+class Atoms(Environments):
     """Reads one factor. What stands inside its brackets is read by the upper half."""
 
     @abstractmethod
     def groups(self, closers: frozenset[str]) -> list[list[Node]]:
         """Comma lists, separated by semicolons, up to a closing bracket."""
-
-    @abstractmethod
-    def relation(self) -> Node: ...
 
     @abstractmethod
     def sum(self) -> Node: ...
@@ -214,7 +211,8 @@ class Atoms(Stream, ABC):
         if following.kind == "op" and following.text == "_" and text.isdigit():
             self.at += 1
             base = self.script()
-            if base.op in ("text", "sym") and (spoken := BASES.get(base.value.lower())):
+            word = base.value.lower() if base.op in ("text", "sym") else ""
+            if spoken := BASES.get(word) or NUMBERS.get(word):
                 base = Node("num", (), Fraction(spoken))
             if base.op == "num" and base.value.denominator == 1:
                 return Node("based", (), (text.lstrip("0") or "0", int(base.value)))
@@ -238,7 +236,7 @@ class Atoms(Stream, ABC):
     def word(self, token: Token) -> Node:
         text = token.text
         if text in FUNCTIONS:
-            return self.function(FUNCTIONS[text])
+            return Node("text", (), text) if self.is_op("=") else self.function(FUNCTIONS[text])
         if text.lower() in FUNCTIONS and len(text) > 2 and self.is_op("("):
             return self.function(FUNCTIONS[text.lower()])
         if text.lower() in ("pi", "infinity", "infty", "inf", "oo"):
@@ -262,6 +260,10 @@ class Atoms(Stream, ABC):
         if opening in ("{", "\\{"):
             self.skip_set_builder()
         groups = self.groups(frozenset(CLOSERS[opening]))
+        if opening == "\\{" and self.peek().kind == "end" and "end" in (t.text for t in self.tokens):
+            closing = "\\}"  # \left\{ \begin{array} ... \right.
+            self.depth -= 1
+            return bag_of([item for group in groups for item in group])
         closing = self.expect(*CLOSERS[opening])
         self.bars, self.in_french = bars, french
         self.depth -= 1
@@ -312,7 +314,10 @@ class Atoms(Stream, ABC):
         if name in DOMAINS.values():
             return Node("sym", (), "\\" + name)
         if name == "frac":
-            return Node("div", (self.argument(), self.argument()))
+            above, below = self.argument(), self.argument()
+            if above == _D and below.op == "mul" and below.args[0] == _D:
+                raise Unparsed("derivative")  # d/dx is no quotient
+            return Node("div", (above, below))
         if name == "binom":
             return Node("fn", (self.argument(), self.argument()), "binom")
         if name == "sqrt":
@@ -322,7 +327,7 @@ class Atoms(Stream, ABC):
         if name == "ldots":
             return Node("sym", (), "...")
         if name in FUNCTIONS:
-            return self.function(FUNCTIONS[name])
+            return Node("text", (), name) if self.is_op("=") else self.function(FUNCTIONS[name])
         if name in BRACKETS:
             closer, function = BRACKETS[name]
             self.enter()
@@ -403,7 +408,11 @@ class Atoms(Stream, ABC):
             name, exponent = INVERSES[name], None
         self.enter()
         arguments = self.arguments(name)
+        if name == "binom" and len(arguments) == 1 and self.is_op("{"):
+            arguments = (*arguments, self.factor())
         self.depth -= 1
+        if name not in _ANY_NUMBER and len(arguments) != (2 if name == "binom" else 1):
+            raise Unparsed(f"arguments of {name}")
         if name == "cis":
             sine = Node("mul", (Node("fn", arguments, "sin"), Node("const", (), "i")))
             node = Node("add", (Node("fn", arguments, "cos"), sine))
@@ -459,66 +468,3 @@ class Atoms(Stream, ABC):
             raise Unparsed("bounds of a sum")
         body = self.product()
         return Node("big", (body, low.args[1], high), (name, low.args[0].value))
-
-    def environment(self) -> Node:
-        name = self.group_word()
-        if name in _LINES:
-            return self.lines(name)
-        if name not in ENVIRONMENTS:
-            raise Unparsed(f"environment {name!r}")
-        if name == "array" and self.is_op("{"):
-            while not self.take_op("}"):
-                if self.next().kind == "end":
-                    raise Unparsed("unbalanced group")
-        self.enter()
-        rows: list[list[Node]] = [[]]
-        while True:
-            token = self.peek()
-            if token.kind == "cmd" and token.text == "end":
-                self.at += 1
-                if self.group_word() != name:
-                    raise Unparsed("environments cross")
-                break
-            if token.kind == "op" and token.text == "\\\\":
-                self.at += 1
-                rows.append([])
-            elif token.kind == "op" and token.text == "&":
-                self.at += 1
-            else:
-                rows[-1].append(self.relation())
-        self.depth -= 1
-        rows = [row for row in rows if row]
-        if not rows or len({len(row) for row in rows}) != 1:
-            raise Unparsed("ragged matrix")
-        matrix = Node("matrix", tuple(cell for row in rows for cell in row), len(rows[0]))
-        return Node("fn", (matrix,), "det") if name == "vmatrix" else matrix
-
-    def lines(self, name: str) -> Node:
-        """The lines of a system, as a list; cases with conditions are no list."""
-        self.enter()
-        items: list[Node] = []
-        while True:
-            token = self.peek()
-            if token.kind == "cmd" and token.text == "end":
-                self.at += 1
-                if self.group_word() != name:
-                    raise Unparsed("environments cross")
-                break
-            if (token.kind == "op" and token.text in ("\\\\", ",")) or (
-                token.kind == "op" and token.text == "&" and "cases" not in name
-            ):
-                self.at += 1
-            else:
-                items.append(self.relation())
-                if self.peek().text not in ("\\\\", ",", "end"):
-                    raise Unparsed("unexpected end of a line")
-        self.depth -= 1
-        if not items:
-            raise Unparsed("empty")
-        return bag_of(items)
-
-    def group_word(self) -> str:
-        self.expect("{")
-        token = self.next()
-        self.expect("}")
-        return token.text

@@ -27,7 +27,7 @@ their keys, and a key holds everything that is compared here (`keys`), so answer
 from __future__ import annotations
 
 from .exact import EXACT_LEAVES, ExactLeaves
-from .forms import bracket, half_open, names, rows, same_role, single, vector
+from .forms import as_relation, bracket, half_open, names, rows, same_role, single, vector
 from .keys import exact_key, node_key
 from .nodes import Node
 from .shape import STRUCTURES, labels, symbols, unlabelled
@@ -45,12 +45,12 @@ class Comparer:
 
     def same(self, a: Node, b: Node) -> bool | None:
         a, b = single(a), single(b)
-        if a.op == "eq" or b.op == "eq":
-            return self.equations(a, b)
         if a.op == "rel" or b.op == "rel":
             return self.relations(a, b)
+        if a.op == "eq" or b.op == "eq":
+            return self.equations(a, b)
         if a.op == "text" or b.op == "text":
-            if a.op != b.op:
+            if any(node.op != "text" and (node.op != "sym" or len(node.value) < 2) for node in (a, b)):
                 return False
             return bool(squash(a.value).casefold() == squash(b.value).casefold())
         if a.op in STRUCTURES or b.op in STRUCTURES:
@@ -174,6 +174,8 @@ class Comparer:
             structures = value_a.op in STRUCTURES or value_b.op in STRUCTURES
             if same_role(a, b) or structures:
                 same = self.same(value_a, value_b)
+                if structures and not same and (one := as_relation(a)) and (other := as_relation(b)):
+                    return self.relations(one, other)  # y > 1 - x and x > 1 - y
                 if same or structures or not (symbols(value_a) or symbols(value_b)):
                     return same
                 unknown = same is None
@@ -183,6 +185,7 @@ class Comparer:
         return None if unknown else False
 
     def relations(self, a: Node, b: Node) -> bool | None:
+        a, b = as_relation(a) or a, as_relation(b) or b
         if a.op != b.op or len(a.args) != len(b.args):
             return False
         if a.value == b.value:

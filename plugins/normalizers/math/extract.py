@@ -14,6 +14,9 @@ conclusion      the only number of a short last line that begins with "therefore
 letter          a choice letter that the text opens with ("D. ...") or ends by pointing at ("it's (D).")
 =============== ==================================================================================
 
+Boxes, tags and ended statements are explicit; the rules from `bold` on read what a chain merely ends with, and do not
+count for a chain that was cut off.
+
 The answer part is what follows the last closing tag of the reasoning. Reasoning that was never closed holds no
 answer, whatever it boxes. A last box that was cut off gives no answer either: the chain was about to say
 something else than the box before it.
@@ -118,9 +121,10 @@ def extract(text: str) -> Extraction | None:
         if closing < 0:
             return None  # cut off
         if text.find("inal answer", closing, end) >= 0:
-            stated = _stated(text[max(closing, end - TAIL) : end])
+            tail = text[max(closing, end - TAIL) : end]
+            stated = _stated(tail)
             if stated is not None:
-                return Extraction(stated, "statement")
+                return Extraction(stated, "statement", explicit=_ended(tail, stated))
         joined = _joined(text, start, opening, content)
         return Extraction(joined, "boxes") if joined is not None else Extraction(content, "boxed")
     return _without_box(text[max(start, end - TAIL) : end])
@@ -215,6 +219,13 @@ def _enumerates(gap: str) -> bool:
 # -- without a box
 
 
+def _ended(tail: str, answer: str) -> bool:
+    """Whether a stated answer came to its end: something follows it, if only a full stop."""
+    rest = tail.rstrip()
+    at = rest.rfind(answer)
+    return 0 <= at < len(rest) - len(answer) or rest.endswith((".", "!", "。"))
+
+
 def _without_box(tail: str) -> Extraction | None:
     for mark in _END_MARKS:
         at = tail.find(mark)
@@ -232,33 +243,33 @@ def _without_box(tail: str) -> Extraction | None:
         return Extraction(tail[marked + 5 :].strip(), "tag")
     stated = _stated(tail)
     if stated is not None:
-        return Extraction(stated, "statement")
+        return Extraction(stated, "statement", explicit=_ended(tail, stated))
     line = tail.rpartition("\n")[2].strip()
     bold = _BOLD_END.search(line)
     if bold:
         content = bold[1].strip().rstrip(".")
         inner = _last_formula(content)
         if inner is not None or _is_value(content):
-            return Extraction(inner if inner is not None else content, "bold")
+            return Extraction(inner if inner is not None else content, "bold", explicit=False)
     said = _CONCLUDES.sub("", line, count=1).lstrip(" ,:") if len(line) <= 300 else ""
     if said and not _MATH_MARK.search(said) and _is_value(said):
-        return Extraction(_clean(said), "line")
+        return Extraction(_clean(said), "line", explicit=False)
     formula = _last_formula(tail.rpartition("\n\n")[2])
     if formula is not None:
-        return Extraction(formula, "math")
+        return Extraction(formula, "math", explicit=False)
     name = letter_in_prose(tail)
     if name is not None:
-        return Extraction(name, "letter")
+        return Extraction(name, "letter", explicit=False)
     if len(line) <= 300:
         verbs = list(_IS.finditer(line))
         if verbs:
             rest = _clean(line[verbs[-1].end() :])
             if len(rest) <= 60 and _is_value(rest):
-                return Extraction(rest, "line")
+                return Extraction(rest, "line", explicit=False)
     numbers = (
         _NUMBER.findall(line) if len(line) <= 160 and _CONCLUDES.match(line) and line.endswith(".") else []
     )
-    return Extraction(numbers[0], "conclusion") if len(numbers) == 1 else None
+    return Extraction(numbers[0], "conclusion", explicit=False) if len(numbers) == 1 else None
 
 
 def _stated(tail: str) -> str | None:

@@ -14,7 +14,8 @@ from fractions import Fraction
 from .values import BUDGET, CONST, E_BASE, I_BASE, LOG, PI_BASE, PRIME, SYMBOL, Base, Unvalued, Value
 
 DIGITS = 24
-POINTS = (0, 1)
+POINTS = (0, 1, 2, 3)
+"""0 and 1 positive, 2 and 3 of mixed sign: each symbol is negative at one of them."""
 MIN_SIZE, MAX_SIZE = -400, 400
 """Powers of ten between which sizes are given."""
 _PI = (
@@ -23,14 +24,25 @@ _PI = (
 _CONTEXT = Context(prec=70, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _CONTEXT.clear_traps()
 _CONTEXT.clear_flags()
+NOWHERE = "-"
+"""In a key: a root or logarithm of a negative number is taken there."""
 _SHORT = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _SHORT.clear_traps()
 _WORK = 10  # of the budget, for one power
 _LOST = Decimal("1e-30")  # cancellation beyond this leaves too few digits
 
 
+class _LeftReals(Exception):
+    pass
+
+
 def point(name: str, index: int) -> Fraction:
-    """The value of a free symbol at a point: in (1/4, 9/4), a fraction that no identity favours."""
+    """The value of a free symbol at a point: of size 1/4 to 9/4, a fraction that no identity favours."""
+    size = _size_at(name, index)
+    return -size if index >= 2 and (_size_at(name, 0).numerator + index) % 2 else size
+
+
+def _size_at(name: str, index: int) -> Fraction:
     seed = zlib.crc32(f"{index}:{name}".encode("utf-8", "replace"))
     return Fraction(seed % 100_003 + 12_503, 50_021)
 
@@ -87,7 +99,10 @@ def _has_symbols(value: Value) -> bool:
 
 
 def _at(value: Value, index: int) -> str | None:
-    sums = _sums(value, index)
+    try:
+        sums = _sums(value, index)
+    except _LeftReals:
+        return NOWHERE
     if sums is None:
         return None
     real, imaginary, largest = sums
@@ -113,6 +128,8 @@ def _sums(value: Value, index: int) -> tuple[Decimal, Decimal, Decimal] | None:
             if number is None:
                 return None
             BUDGET.spend(_WORK)
+            if number < 0 and exponent.denominator != 1:
+                raise _LeftReals
             power = _CONTEXT.divide(Decimal(exponent.numerator), Decimal(exponent.denominator))
             term = _CONTEXT.multiply(term, _CONTEXT.power(number, power))
         sums[imaginary] = _CONTEXT.add(sums[imaginary], term)
@@ -136,7 +153,11 @@ def _number(b: Base, index: int) -> Decimal | None:
     if kind == LOG and isinstance(name, str):
         inner, _, rest = name.partition(".")
         number = _number((int(inner), int(rest) if int(inner) == PRIME else rest), index)
-        return None if number is None or int(inner) not in (PRIME, CONST, SYMBOL) else _CONTEXT.ln(number)
+        if number is None or int(inner) not in (PRIME, CONST, SYMBOL):
+            return None
+        if number < 0:
+            raise _LeftReals
+        return _CONTEXT.ln(number)
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .nodes import Node
 from .sets import INFINITY
+from .shape import symbols
 
 
 def single(node: Node) -> Node:
@@ -63,3 +64,16 @@ def same_role(a: Node, b: Node) -> bool:
     if left.op == right.op == "sym":
         return bool(left.value == right.value)
     return True
+
+
+def as_relation(node: Node) -> Node | None:
+    """y > 1 - x, which was read as y in (1 - x, inf), as a relation again; None for other shapes and constant ends."""
+    if node.op != "eq" or len(node.args) != 2 or node.args[1].op != "seq" or len(node.args[1].args) != 2:
+        return None
+    variable, interval = node.args
+    low, high = interval.args
+    if high == INFINITY and symbols(low):
+        return Node("rel", (low, variable), ("<=" if interval.value[0] == "[" else "<",))
+    if low.op == "mul" and low.args[-1] == INFINITY and symbols(high):
+        return Node("rel", (variable, high), ("<=" if interval.value[1] == "]" else "<",))
+    return None

@@ -26,7 +26,7 @@ ROUNDED_DIGITS = 3
 
 _SHOWN = 100  # characters of a long text that its key shows
 _SMALL = Fraction(1, 1000)
-_CHOICE = re.compile(r"\([A-J]\)|[A-J][):]|[A-J]\.(?=\D)")
+_CHOICE = re.compile(r"(?i:option|choice)[ :]?\(?[A-J]\)?$|\([A-J]\)|[A-J][):]|[A-J]\.(?=\D)")
 _COMMA_IN_NUMBER = re.compile(r"\d,\d{3}")
 _OR = re.compile(r"\bor\b|\\lor|\\vee|=|\\approx")
 _CONSTANT = re.compile(r"[cC](?:_\w+)?")
@@ -74,17 +74,18 @@ def key(answer: str, gold: str | None = None, leaf_key: LeafKey = exact_key) -> 
     values.BUDGET.refill(values.Budget.QUICK if leaf_key is exact_key else values.Budget.WORKER)
     reading = read(answer)
     if reading.words is not None and meaningful(reading.words):
-        return text_key(reading)
+        return text_key(answer)
     if reading.node is None:
         return None
     gold_node = None if gold is None else read(gold).node
     return node_key(reading.node if gold_node is None else beside(reading.node, gold_node), leaf_key)
 
 
-def text_key(reading: Reading) -> str:
+def text_key(answer: str) -> str:
     """The key of an answer that is no mathematics: its text, shortened where it is long."""
+    reading = read(answer)
     text = reading.words if meaningful(reading.words) else spelling(reading.text)
-    text = text or reading.squashed
+    text = text or reading.squashed or answer.strip()
     if len(text) > MAX_CACHED:
         digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         text = f"{text[:_SHOWN]}... {digest}"

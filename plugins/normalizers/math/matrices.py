@@ -59,6 +59,8 @@ def _sum(args: list[Node]) -> Node | None:
 def _product(left: Node, right: Node) -> Node | None:
     if left.op != "matrix" or right.op != "matrix":
         scalar, matrix = (right, left) if left.op == "matrix" else (left, right)
+        if matrix.op != "matrix":
+            return None
         return Node("matrix", tuple(Node("mul", (scalar, cell)) for cell in matrix.args), matrix.value)
     inner, columns = left.value, right.value
     rows = len(left.args) // inner
@@ -75,7 +77,7 @@ def _product(left: Node, right: Node) -> Node | None:
         for row in range(rows)
         for column in range(columns)
     )
-    return Node("matrix", cells, columns)
+    return cells[0] if len(cells) == 1 else Node("matrix", cells, columns)
 
 
 def _transposed(matrix: Node) -> Node:

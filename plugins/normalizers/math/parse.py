@@ -19,7 +19,7 @@ from .build import bag_of, flat, is_domain, negated, numeric, sum_of
 from .nodes import Node, Unparsed
 from .remarks import after_result_word, numbered, with_unit_signs, without_remarks
 from .tokens import Token, tokenize
-from .words import CONDITIONS, DEGREES, FUNCTIONS, ORDINALS, UNIT_LETTERS, UNITS
+from .words import CONDITIONS, DEGREES, FUNCTIONS, ORDINALS, SCALES, UNIT_LETTERS, UNITS
 
 _RELATIONS = {
     "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "le": "<=", "ge": ">=", "ne": "!=",
@@ -143,14 +143,15 @@ class Parser(Atoms):
             elif sign == "=" and self.is_op("<", ">"):
                 sign = self.next().text + "="
             signs.append(sign)
+            congruent = self.tokens[self.at - 1].text == "equiv"
             parts.append(self.sets())
-        if len(parts) == 3 and parts[1].op == "union" and len(parts[1].args) == 2:
-            # "x < -1 \\cup x > 1": two conditions
-            left, right = parts[1].args
-            return Node(
-                "bag",
-                (Node("rel", (parts[0], left), (signs[0],)), Node("rel", (right, parts[2]), (signs[1],))),
-            )
+            if congruent and parts[-1].op == "fn" and parts[-1].value == "mod":
+                parts[-1] = parts[-1]._replace(value="pmod")
+        for at in range(1, len(parts) - 1):
+            if parts[at].op == "union" and len(parts[at].args) == 2:  # "x < -1 \\cup x > 1": two conditions
+                left, right = parts[at].args
+                first = Node("rel", (*parts[:at], left), tuple(signs[:at]))
+                return Node("bag", (first, Node("rel", (right, *parts[at + 1 :]), tuple(signs[at:]))))
         return Node("rel", tuple(parts), tuple(signs)) if signs else parts[0]
 
     def sets(self) -> Node:
@@ -318,6 +319,10 @@ class Parser(Atoms):
                     names.append(self.next().text)
             else:
                 break
+        scale, _, rest = names[0].partition(" ") if names else ("", "", "")
+        if scale.lower() in SCALES:  # 3 million dollars
+            node = Node("mul", (node, Node("num", (), Fraction(SCALES[scale.lower()]))))
+            names = [*([rest] if rest else []), *names[1:]]
         if len(names) == 1 and names[0].lower().rstrip(".") in DEGREES:
             return node if node.op == "degree" else Node("degree", (node,))
         return Node("unit", (node,), " ".join(names)) if names else node

@@ -142,6 +142,11 @@ def prime_powers(factor: Fraction) -> tuple[dict[Base, Fraction], bool]:
     return powers, sure_above and sure_below
 
 
+def _opaque_power(value: Value, exponent: Fraction) -> Value:
+    # In hexadecimal: Python refuses to write out the decimals of a very large integer.
+    return opaque(f"({value.key()})^{exponent.numerator:#x}/{exponent.denominator:#x}")
+
+
 def rational_power(value: Value, exponent: Fraction) -> Value:
     if exponent == 0:
         return rational(ONE)
@@ -152,7 +157,7 @@ def rational_power(value: Value, exponent: Fraction) -> Value:
             raise Unvalued("zero to a negative power")
         return value
     if exponent.numerator.bit_length() > 64 or exponent.denominator > 1000:
-        return opaque(f"({value.key()})^{exponent}")
+        return _opaque_power(value, exponent)
     if len(value.terms) == 1:
         ((product, factor),) = value.terms.items()
         return _power_of_term(value, product, factor, exponent)
@@ -166,7 +171,7 @@ def rational_power(value: Value, exponent: Fraction) -> Value:
                 return inverse(result) if exponent < 0 else result
             except Unvalued:
                 pass
-        return opaque(f"({value.key()})^{exponent}")
+        return _opaque_power(value, exponent)
     content, rest = primitive(value)
     if content.terms and next(iter(content.terms.values())) < 0:
         content, rest = scale(content, Fraction(-1)), scale(rest, Fraction(-1))
@@ -188,12 +193,12 @@ def _power_of_term(value: Value, product: Product, factor: Fraction, exponent: F
     for b, x in product:
         # the square root of x^2 is |x|, of i no real thing: leave those to the numeric comparison
         if b == I_BASE or (b[0] in (SYMBOL, OPAQUE) and x.numerator % 2 == 0):
-            return opaque(f"({value.key()})^{exponent}")
+            return _opaque_power(value, exponent)
     if max(factor.numerator.bit_length(), factor.denominator.bit_length()) > 256:
-        return opaque(f"({value.key()})^{exponent}")
+        return _opaque_power(value, exponent)
     if factor < 0:
         if exponent.denominator != 2:
-            return opaque(f"({value.key()})^{exponent}")
+            return _opaque_power(value, exponent)
         powers[I_BASE] = powers.get(I_BASE, ZERO) + exponent.numerator
     bases, sure = prime_powers(abs(factor))
     for b, x in bases.items():

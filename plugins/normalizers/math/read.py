@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,10 +13,11 @@ from .shape import REALS, shape
 from .tidy import squash, tidy, words
 from .tokens import tokenize
 from .values import BUDGET, Unvalued
-from .words import ALL_REALS, CONSTANTS, NO_SOLUTION, RESULT_WORDS
+from .words import ALL_REALS, CONSTANTS, NO_SOLUTION, NUMBERS, RESULT_WORDS
 
 MAX_CACHED = 600
 """Answers up to this length are remembered; longer ones are rare and cost memory."""
+_MAX_NAME = 40
 _SENTENCE = 120  # characters beyond which a text with a full stop is taken for a solution
 _WORD = re.compile(r"[^\W\d_]{3}")  # "p-q" is no word
 
@@ -46,6 +48,8 @@ def _read(text: str, thousands: bool) -> Reading:
         return Reading(tidied, squashed, None, REALS if found in ALL_REALS else Node("set"))
     if found in CONSTANTS:
         found = None
+    if found in NUMBERS:
+        return Reading(tidied, squashed, None, Node("num", (), Fraction(NUMBERS[found])))
     return Reading(tidied, squashed, found, _node(text, tidied, thousands))
 
 
@@ -62,7 +66,20 @@ def _node(text: str, tidied: str, thousands: bool) -> Node | None:
     found = extract(text)
     if found is not None and len(found.answer) < len(text.strip()):
         return _shaped(tidy(found.answer), thousands)
-    return _shaped(tidied, thousands) if solution else None
+    return _shaped(tidied, thousands) if solution else _named(tidied, thousands)
+
+
+def _named(tidied: str, thousands: bool) -> Node | None:
+    """P(A|B) = 0.2: a name that is no mathematics to the parser, and what it stands for."""
+    name, sign, value = tidied.rpartition("=")
+    if not sign or not name or len(name) > _MAX_NAME or name.endswith(("<", ">", "!", ":")) or "=" in name:
+        return None
+    if name.count("{") != name.count("}") or ("," in name and "(" not in name):
+        return None
+    node = _shaped(value, thousands)
+    if node is None or node.op in ("rel", "eq", "text", "sym"):
+        return None
+    return Node("eq", (Node("text", (), squash(name)), node))
 
 
 def _shaped(tidied: str, thousands: bool, upright: bool = False) -> Node | None:
@@ -91,7 +108,11 @@ def spelling(tidied: str) -> str | None:
         tokens = tokenize(tidied, True)
     except Unparsed:
         return None
-    texts = [token.text.casefold() if token.kind == "text" else token.text for token in tokens]
+    marks = {"cmd": "\\{} ", "sep": " {} ", "text": "{} "}
+    texts = [
+        marks.get(token.kind, "{}").format(token.text.casefold() if token.kind == "text" else token.text)
+        for token in tokens
+    ]
     kept = []
     at = 0
     while at < len(texts):
@@ -101,7 +122,7 @@ def spelling(tidied: str) -> str | None:
         else:
             kept.append(texts[at])
             at += 1
-    return " ".join(kept) or None
+    return "".join(kept) or None
 
 
 def meaningful(found: str | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .tokens import Token
 from .words import RESULT_WORDS, word_set
 
@@ -11,6 +13,7 @@ _MOD = Token("cmd", "pmod")
 
 def without_remarks(tokens: list[Token]) -> list[Token]:
     """Drop brackets that only say the answer again, such as "(about 3.46)" and "(units)"; "(mod 7)" is kept."""
+    tokens = _without_empty_groups(tokens)
     if not any(token.kind in ("text", "word") or token.text in ("approx", "mod") for token in tokens):
         return tokens
     kept: list[Token] = []
@@ -30,6 +33,23 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
                 continue
         kept.append(token)
         at += 1
+    return kept
+
+
+def _without_empty_groups(tokens: list[Token]) -> list[Token]:
+    """5^{} and {}5 are 5."""
+    if not any(a.text == "{" and b.text == "}" for a, b in pairwise(tokens)):
+        return tokens
+    kept: list[Token] = []
+    for token in tokens:
+        if token.text == "}" and kept and kept[-1].text == "{" and token.kind == "op":
+            before = kept[-2] if len(kept) > 1 else None
+            if before is None or (before.kind != "cmd" and before.text not in "}]"):
+                kept.pop()
+                if kept and kept[-1].kind == "op" and kept[-1].text in "^_":
+                    kept.pop()
+                continue
+        kept.append(token)
     return kept
 
 

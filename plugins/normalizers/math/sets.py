@@ -45,14 +45,29 @@ def common(parts: list[Node]) -> Node | None:
     """
     try:
         found = [_pieces(part) for part in parts]
+        holes = [part for part in found if _all_but_points(part)]
+        found = [part for part in found if not _all_but_points(part)]
         opposite = len(found) == 2 and all(len(part) == 1 and _half_line(part[0]) for part in found)
         if opposite and _half_line(found[0][0]) != _half_line(found[1][0]):
             both = _intersection(*found)
             if both:
-                return _node(both)
-        return _node(_union([piece for part in found for piece in part]))
+                found = [both]
+        together = _union([piece for part in found for piece in part]) if found else _complement([])
+        for part in holes:
+            together = _intersection(together, part)
+        return _node(together)
     except (Unparsed, Unvalued, RecursionError, ZeroDivisionError, OverflowError):
         return None
+
+
+def _all_but_points(pieces: list[Piece]) -> bool:
+    """x != 2: the line without some points."""
+    return (
+        len(pieces) > 1
+        and _infinite(pieces[0].low) == -1
+        and _infinite(pieces[-1].high) == 1
+        and all(order(a.high, b.low) == 0 for a, b in pairwise(pieces))
+    )
 
 
 def _half_line(piece: Piece) -> int:

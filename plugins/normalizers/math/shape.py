@@ -46,6 +46,10 @@ def shape(node: Node) -> Node:
         return Node("seq", tuple(shape(arg) for arg in node.args), node.value)
     if op == "rel":
         return _relation(node)
+    if op in ("unit", "percent", "degree"):
+        inner = shape(node.args[0])
+        # behind a list or a tuple a unit says nothing
+        return inner if inner.op in STRUCTURES or inner.op == "eq" else Node(op, (inner,), node.value)
     if op in ("union", "inter", "setminus"):
         return _set_operation(Node(op, tuple(shape(arg) for arg in node.args)))
     if op == "add" and len(node.args) == 2 and _is_set(node.args[0]):
@@ -204,7 +208,7 @@ def labels(node: Node) -> bool:
         if node.op == "pow" and node.args[1] == MINUS:  # f^{-1}(x)
             stack.append(node.args[0])
             continue
-        if node.op == "fn" and node.value in ("abs", "det", "max", "min"):
+        if node.op == "fn" and node.value in ("abs", "det", "max", "min", "gcd", "lcm"):
             pass
         elif node.op not in ("sym", "text", "mul", "div", "pow", "ratio", "seq", "bag") and not (
             node.op == "const" and node.value in ("e", "i")

@@ -28,7 +28,7 @@ from .words import word_set
 PRECISION = 60
 _AGREE = "1e-36"
 _CANCELLED = "1e-50"
-_POINTS = 4  # 0 and 1 positive, 2 and 3 of mixed sign
+_POINTS = len(fingerprint.POINTS)
 _MAX_SUMMANDS = 400
 _MAX_EXPONENT_BITS = 1_000_000
 _WHOLE = frozenset({"floor", "ceil", "mod", "factorial", "factorial2", "binom", "gcd", "lcm"})
@@ -210,9 +210,7 @@ def _numbers(
             assignment[name] = mp.mpf(index + 2 + sum(map(ord, name)) % 3)
             continue
         at = fingerprint.point(name, index)
-        # each symbol is negative at one of the points of mixed sign
-        sign = -1 if index >= 2 and (fingerprint.point(name, 0).numerator + index) % 2 else 1
-        assignment[name] = sign * mp.mpf(at.numerator) / at.denominator
+        assignment[name] = mp.mpf(at.numerator) / at.denominator
     numbers = Numbers(mp, assignment)
     try:
         number = numbers.evaluate(node)
@@ -345,7 +343,7 @@ def same_slow(answer: str, gold: str) -> tuple[bool, str]:
 
 def key_slow(answer: str, gold: str | None = None) -> str:
     """The key of any answer: `judge.key` where that decides, else digits, else the text."""
-    return key(answer, gold) or key(answer, gold, _leaf_key) or text_key(read(answer))
+    return key(answer, gold) or key(answer, gold, _leaf_key) or text_key(answer)
 
 
 def warm() -> None:
@@ -368,6 +366,9 @@ def _leaf_key(node: Node) -> str | None:
     parts = []
     for index in fingerprint.POINTS if names else fingerprint.POINTS[:1]:
         at = _numbers(node, names, index)
+        if index >= 2 and (at is None or at[1].left_reals):
+            parts.append(fingerprint.NOWHERE)
+            continue
         if at is None:
             return f"value:{value.key()}" if value is not None else None
         number_at, numbers = at
@@ -382,7 +383,7 @@ def _leaf_key(node: Node) -> str | None:
             if simple is not None:
                 return values.rational_text(simple)
         parts.append(fingerprint.text(Decimal(mp.nstr(real, 45)), Decimal(mp.nstr(imaginary, 45))))
-    return "0" if set(parts) == {"0"} else "~" + "|".join(parts)
+    return "0" if set(parts) <= {"0", fingerprint.NOWHERE} else "~" + "|".join(parts)
 
 
 def _simple_fraction(number: Any) -> Fraction | None:
@@ -397,7 +398,7 @@ def _simple_fraction(number: Any) -> Fraction | None:
 
 # -- sympy, through latex2sympy2
 
-_MAX_SYMPY_TEXT = 300
+_MAX_SYMPY_TEXT = 200
 _RISKY = re.compile(
     r"\d{16}|\^\s*(?:\{[^{}]*\^|[\w.]+\s*\^)|!\s*\)?\s*!|\d{4,}\s*!|\d{5}\s*\}?\s*\{|\^\s*\{?\s*\(?\d{4}"
 )
@@ -407,6 +408,8 @@ _SYMPY_READS = re.compile(
 
 
 _BLANKS = re.compile(r"\\[,;:! ]|\\(?:q?quad|displaystyle|limits|nolimits)(?![A-Za-z])|~")
+_SHORT_FRACTION = re.compile(r"\\frac\s*([A-Za-z0-9])\s*([A-Za-z0-9])")
+_SHORT_ARGUMENT = re.compile(r"([_^]|\\sqrt(?![A-Za-z]))\s*([A-Za-z0-9])")
 _SPELLINGS = {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\mathrm{d}": "d", "{\\rm d}": "d"}
 
 
@@ -445,6 +448,8 @@ def _sympy(text: str) -> Any:
     text = _BLANKS.sub(" ", text)
     for spelling, known in _SPELLINGS.items():
         text = text.replace(spelling, known)
+    text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text)
+    text = _SHORT_ARGUMENT.sub(r"\1{\2}", text)
     l2s.set_variances({})
     l2s.VARIABLE_VALUES = {}
     try:
@@ -464,4 +469,7 @@ def _sympy(text: str) -> Any:
         return None
     finally:
         l2s.set_variances({})
-    return expression if isinstance(expression, sympy.Expr) else None
+    if not isinstance(expression, sympy.Expr):
+        return None
+    # its grammar takes e and i for variables
+    return expression.subs({sympy.Symbol("e"): sympy.E, sympy.Symbol("i"): sympy.I})

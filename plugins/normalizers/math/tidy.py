@@ -49,6 +49,7 @@ _LAYOUT = re.compile(
 )
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?:(?:\\[ ;:,]|[ ~])\d{3})+")
 _HALF_DAY = re.compile(r"(\d\s*(?:\\text\s*\{\s*|\\[ ,;:]\s*|~)?)([aApP])\.\s?[mM]\.?")
+_EXPONENT = re.compile(r"(?<=\d)\s*\\(?:mathrm|text)\{e\}(?=[+-]?\d)")
 _CURRENCY = re.compile(r"(?:Rs\.?|Re\.|US)\s*\$?\s*(?=\d)")
 _UNION = re.compile(r"(?<=[)\]])\s*U\s*(?=[(\[])")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
@@ -74,6 +75,8 @@ def tidy(text: str) -> str:
         text = text.translate(_CONTROLS)
     if "\\\\" in text and "\\begin" not in text:
         text = _DOUBLED.sub(r"\\", text)
+    if "\\mathrm{e}" in text or "\\text{e}" in text:
+        text = _EXPONENT.sub(r"e", text)
     if "m." in text or "M." in text:
         text = _HALF_DAY.sub(r"\1\2m", text)
     if "$" in text:

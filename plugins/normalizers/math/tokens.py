@@ -62,7 +62,10 @@ _RENAMED = {
     "vee": "or", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "fbox": "boxed", "prime": "'",
 }  # fmt: skip
 _OPERATORS = frozenset({"<", ">", "*", "/", "|", "(", ")", "[", "]", "\\{", "\\}", ":", "'"})
-_PREFIXES = ("qquad", "quad", "cdot", "times", "pi", "le", "ge", "pm", "circ")
+_PREFIXES = (
+    "qquad", "quad", "cdot", "times", "pi", "le", "ge", "pm", "circ", "sinh", "cosh", "tanh", "sin", "cos", "tan",
+    "cot", "sec", "csc", "log", "ln",
+)  # fmt: skip
 _ONLY_MATH = re.compile(r"[\d\s.,()+\-*/=<>:;%$°'|!^]*")
 _LETTERS = re.compile(r"\(?\s*[A-Za-z]\s*\)?(?:\s*(?:,|&|\band\b|\bor\b)+\s*\(?[A-Za-z]\)?(?![A-Za-z]))*")
 _ABOUT = re.compile(

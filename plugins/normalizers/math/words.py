@@ -22,11 +22,8 @@ FUNCTIONS: dict[str, str] = {
 
 INVERSES = {name: f"a{name}" for name in INVERTIBLE}
 
-BASES = {
-    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "eleven": 11, "twelve": 12, "sixteen": 16, "binary": 2, "octal": 8, "decimal": 10, "hex": 16,
-}  # fmt: skip
-"""Bases of numbers in words."""
+BASES = {"binary": 2, "octal": 8, "decimal": 10, "hex": 16}
+"""Bases by name; others are numbers in words."""
 
 ANSWER_WORDS = (
     "respuesta", "réponse", "antwort", "risposta", "resposta", "ответ", "відповідь", "antwoord", "odpowiedź", "odpověď",
@@ -35,6 +32,16 @@ ANSWER_WORDS = (
 )  # fmt: skip
 ANSWER_SIGNS = ("答案", "答え", "正解", "정답", "답", "उत्तर", "คำตอบ", "উত্তর")
 """Answer in scripts whose words are not set apart."""
+
+SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+"""Words that multiply the number before them."""
+_COUNTED = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty
+"""
+NUMBERS = {name: number for number, name in enumerate(_COUNTED.split())}
+NUMBERS.update(thirty=30, forty=40, fifty=50, sixty=60, seventy=70, eighty=80, ninety=90)
+"""Numbers in words."""
 
 SEPARATORS = frozenset({"and", "or", "und"})
 CONDITIONS = frozenset({"for", "where", "when", "if", "with", "since", "provided", "unless", "given", "such"})
