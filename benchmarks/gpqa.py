@@ -11,7 +11,6 @@ for the letter A scores there, so it is for reproducing those numbers only.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -38,8 +37,6 @@ _WARNING = (
     "before the authors' revision; a liking for the letter A scores, so this reproduces published numbers and "
     "measures nothing"
 )
-
-_log = logging.getLogger("harness")
 
 
 class GPQADiamond(KnownBenchmark):
@@ -74,7 +71,7 @@ class GPQADiamond(KnownBenchmark):
     def problems(self, data: DataSource) -> Iterable[Problem]:
         problems = super().problems(data)
         if self.published:
-            _log.warning("%s: %s", self.name, _WARNING)
+            data.warn(f"{self.name}: {_WARNING}")
         return problems
 
     def items(self, rows: Sequence[Mapping[str, Any]], place: str) -> list[Item]:
@@ -126,8 +123,7 @@ class GPQADiamond(KnownBenchmark):
         )
 
     def notes(self, problems: Sequence[Problem]) -> Mapping[str, Any]:
-        positions = {"gold_positions": balance([problem.gold for problem in problems])}
-        return {**positions, "warning": _WARNING} if self.published else positions
+        return {"gold_positions": balance([problem.gold for problem in problems])}
 
 
 def _metadata(row: Mapping[str, Any]) -> Mapping[str, str]:

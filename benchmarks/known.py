@@ -45,5 +45,7 @@ class KnownBenchmark(Benchmark):
         items = [items[i] for i in order]
         problems = [self.problem(item, rows.rows[i]) for item, i in zip(items, order, strict=True)]
         checks = (row_count(len(self.key.rows)), distinct_problems, *self.checks(problems))
-        require(self.name, rows.place, items, checks, data.allow_modified)
+        warning = require(self.name, rows.place, items, checks, data.allow_modified)
+        if warning is not None:
+            data.warn(warning)
         return problems

@@ -194,6 +194,7 @@ class BenchmarkRun:
             "max_tokens": protocol.max_tokens,
             "seed": self.info.seed,
             **measured,
+            "warnings": list(self.task.warnings),
             "grader": self._grader.version,
             "fingerprint": self.info.fingerprint,
             "path": str(self.info.path),

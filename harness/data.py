@@ -69,8 +69,15 @@ class DataSource:
     def __init__(self, folder: Path | None = None, allow_modified: bool = False) -> None:
         self.folder = folder
         self.allow_modified = allow_modified
+        self.warnings: list[str] = []
+        """What a reader of the scores must know of the data, in order."""
         self.origins: list[str] = []
         """Origin of everything that has been read, in order."""
+
+    def warn(self, text: str) -> None:
+        """Tell the user now, and every reader of the run's scores later."""
+        _log.warning("%s", text)
+        self.warnings.append(text)
 
     def rows(self, stem: str | Sequence[str], hub: HubRows | None = None) -> Rows:
         """The rows of the first file in the data folder whose name is a stem, else those of the Hub.

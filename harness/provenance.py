@@ -37,6 +37,7 @@ def describe(
             "normalizer": protocol.normalizer or benchmark.normalizer,
             "problems": len(task.problems),
             "notes": dict(task.notes),
+            "warnings": list(task.warnings),
         },
         "protocol": {name: getattr(protocol, name) for name in protocol.__dataclass_fields__},
         "seed": seed,

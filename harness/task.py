@@ -20,6 +20,8 @@ class Task:
     origin: str
     """Where the rows came from."""
     notes: Mapping[str, Any]
+    warnings: Sequence[str] = ()
+    """What a reader of the scores must know: modified data, an order of choices that gives answers away."""
 
 
 def load_task(benchmark: Benchmark, protocol: Protocol, data: DataSource, limit: int | None = None) -> Task:
@@ -31,7 +33,7 @@ def load_task(benchmark: Benchmark, protocol: Protocol, data: DataSource, limit:
     Raises:
         HarnessError: rows that are missing, modified or bad, problems that are not as they should be, or none.
     """
-    read_before = len(data.origins)
+    read_before, warned_before = len(data.origins), len(data.warnings)
     try:
         problems = list(benchmark.problems(data))
         notes = benchmark.notes(problems)
@@ -45,7 +47,7 @@ def load_task(benchmark: Benchmark, protocol: Protocol, data: DataSource, limit:
     _check(benchmark, problems)
     chosen = problems[:limit]
     prompts = [protocol.prompt(problem, benchmark) for problem in chosen]
-    return Task(benchmark, chosen, prompts, origin, notes)
+    return Task(benchmark, chosen, prompts, origin, notes, data.warnings[warned_before:])
 
 
 def _check(benchmark: Benchmark, problems: Sequence[Problem]) -> None:

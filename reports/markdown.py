@@ -30,8 +30,15 @@ class Markdown(Reporter):
     def render(self, results: Sequence[Result]) -> str:
         if not results:
             return "no results\n"
-        rows = [_row(result) for result in results]
-        return "\n".join([*_table(_header(results), rows), "", *_notes(results)]) + "\n"
+        # Numbers of two protocols are not comparable: they never share a table.
+        protocols: dict[str, list[Result]] = {}
+        for result in results:
+            protocols.setdefault(_protocol(result), []).append(result)
+        parts = []
+        for protocol, group in protocols.items():
+            table = "\n".join(_table(_header(group), [_row(result) for result in group]))
+            parts.append(table if len(protocols) == 1 else f"{protocol}:\n\n{table}")
+        return "\n\n".join([*parts, "\n".join(_notes(results))]) + "\n"
 
 
 def _header(results: Sequence[Result]) -> tuple[str, ...]:
@@ -112,7 +119,7 @@ def _notes(results: Sequence[Result]) -> Iterator[str]:
 def _protocol(result: Result) -> str:
     return (
         f"{result['protocol']}, T {result['temperature']:g}, top_p {result['top_p']:g}, "
-        f"budget {result['max_tokens']:,} tokens, seed {result['seed']}"
+        f"budget {result['max_tokens']:,} tokens"
     )
 
 
@@ -121,7 +128,7 @@ def _remarks(result: Result) -> Iterator[str]:
     scores, counts = result["scores"], result["counts"]
     pass1 = scores.get("pass@1", {})
     sampling, questions = pass1.get("stderr_sampling"), pass1.get("stderr_questions")
-    parts = [f"{result['problems']} problems × {result['n']} chains"]
+    parts = [f"{result['problems']} problems × {result['n']} chains, seed {result['seed']}"]
     if sampling is not None and questions == 0:
         parts.append("the ± is no more than sampling alone explains")
     elif sampling is not None and questions is not None:
@@ -136,6 +143,8 @@ def _remarks(result: Result) -> Iterator[str]:
         causes = f"{_count(counts['timeout'], 'timeout')}, {_count(counts['error'], 'error')}"
         parts.append(f"{_count(unsure, 'chain')} could not be graded ({causes})")
     yield f"{label}: {'; '.join(parts)}."
+    for warning in result.get("warnings", ()):
+        yield f"{label}: WARNING: {escape(warning)}"
 
 
 def _count(number: int, what: str) -> str:

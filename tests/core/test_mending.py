@@ -12,6 +12,7 @@ import pytest
 
 from harness import Benchmark, Chain, Engine, Fit, HarnessError, Problem, Request, Sampler, hookimpl
 from harness.config import load_config
+from harness.data import DataSource
 from harness.plugins import PluginManager, load_plugins
 from harness.progress import Progress
 from harness.run import evaluate
@@ -25,6 +26,14 @@ class Numbers(Benchmark):
 
     def problems(self, data: object) -> list[Problem]:
         return [Problem(f"n{i}", f"Say {i}.", str(i)) for i in range(self.values["size"])]
+
+
+class Doubtful(Numbers):
+    name = "doubtful"
+
+    def problems(self, data: DataSource) -> list[Problem]:  # type: ignore[override]
+        data.warn("the rows are not the original's")
+        return super().problems(data)
 
 
 class Secret(Numbers):
@@ -79,7 +88,7 @@ def manager(sampler: Scripted) -> PluginManager:
     class Plugin:
         @hookimpl
         def harness_benchmarks(self) -> list[Benchmark]:
-            return [Numbers(), Secret()]
+            return [Numbers(), Secret(), Doubtful()]
 
         @hookimpl
         def harness_samplers(self) -> list[Sampler]:
@@ -234,6 +243,16 @@ def test_left_overs_of_a_killed_writer_are_cleared_away(run: Callable[..., dict[
     run()
     assert not list(folder.glob(".*.part"))
     assert not (folder / "chains.jsonl").exists()
+
+
+def test_doubts_about_the_data_stand_beside_the_scores(
+    run: Callable[..., dict[str, Any]], manager: PluginManager
+) -> None:
+    result = run(bench="doubtful")
+    assert result["warnings"] == ["the rows are not the original's"]
+    table = manager.reporter("markdown").render([result])
+    assert "m on doubtful: WARNING: the rows are not the original's" in table
+    assert run(bench="numbers")["warnings"] == []
 
 
 def test_problems_of_a_hidden_benchmark_are_not_written_out(run: Callable[..., dict[str, Any]]) -> None:

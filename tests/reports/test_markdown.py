@@ -55,10 +55,21 @@ def test_what_a_reader_should_not_overlook_is_said_below(plugins: PluginManager)
     assert "6.00 is sampling and 8.00 the choice of problems" in text
 
 
-def test_two_protocols_are_both_named(plugins: PluginManager) -> None:
-    text = render(plugins, result(), result(max_tokens=6144))
-    assert "budget 16,384 tokens" in text
-    assert "budget 6,144 tokens" in text
+def test_two_protocols_never_share_a_table(plugins: PluginManager) -> None:
+    text = render(plugins, result(model="a"), result(model="b", max_tokens=6144), result(model="c"))
+    tables = [part for part in text.split("\n\n") if part.startswith("| model")]
+    assert [[line.split("|")[1].strip() for line in table.split("\n")[2:]] for table in tables] == [
+        ["a", "c"],
+        ["b"],
+    ]
+    assert "budget 16,384 tokens:\n\n|" in text
+    assert "budget 6,144 tokens:\n\n|" in text
+
+
+def test_seeds_are_no_difference_of_protocol(plugins: PluginManager) -> None:
+    text = render(plugins, result(seed=0), result(seed=1))
+    assert text.count("| model") == 1
+    assert "seed 1" in text
 
 
 def test_the_table_is_a_table_whatever_the_model_is_called(plugins: PluginManager) -> None:

@@ -14,12 +14,14 @@ from fractions import Fraction
 
 from . import values
 from .compare import EXACT, Comparer
+from .forms import single
 from .keys import LeafKey, exact_key, node_key
 from .letters import letter
 from .nodes import Node
 from .read import MAX_CACHED, Reading, meaningful, read, spelling, with_units
 from .relative import beside
 from .shape import STRUCTURES, symbols, unlabelled
+from .tidy import squash
 
 ROUNDED_DIGITS = 3
 """A gold with this many significant digits is taken for rounded; one less in scientific notation."""
@@ -96,6 +98,11 @@ def _same_text(a: Reading, b: Reading) -> bool | None:
     """What the texts alone decide."""
     if a.squashed == b.squashed and a.squashed:
         return True
+    for one, other in ((a, b), (b, a)):
+        if one.words is not None and other.node is not None:
+            inner = single(other.node)
+            if inner.op == "text" and squash(inner.value).casefold() == one.words:
+                return True
     if a.words is not None and b.words is not None:
         if a.words == b.words:
             return True

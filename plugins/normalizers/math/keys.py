@@ -35,7 +35,8 @@ def node_key(node: Node, leaf_key: LeafKey) -> str | None:
     if op == "eq":
         return _of_equation(node, leaf_key)
     if op == "ratio" and (node.value or len(node.args) != 2):  # a time of day, or 1:2:3
-        return "time " + ":".join(str(leaf_key(arg)) for arg in node.args)
+        parts = [leaf_key(arg) for arg in node.args]
+        return None if None in parts else "time " + ":".join(part for part in parts if part is not None)
     if op in ("unit", "percent", "degree"):
         inner = node_key(node.args[0], leaf_key)
         mark = unit_key(node.value) if op == "unit" else op
