@@ -14,7 +14,7 @@ class ChoiceNormalizer(Normalizer):
     """
 
     name = "choice"
-    version = "1"
+    version = "2"
     bounded_extract = True
 
     def extract(self, text: str) -> Extraction | None:

@@ -16,7 +16,7 @@ class IntegerNormalizer(Normalizer):
     """
 
     name = "integer"
-    version = "1"
+    version = "2"
     bounded_extract = True
 
     def extract(self, text: str) -> Extraction | None:

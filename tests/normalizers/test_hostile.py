@@ -177,7 +177,9 @@ def test_no_payload_runs_in_any_dress(tmp_path: Path, monkeypatch: pytest.Monkey
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("answer", ["2017^{2025!}", r"Since \(2017^{2025!}", r"2^{1/2025!}", r"2025!^{2025!}"])
+@pytest.mark.parametrize(
+    "answer", ["2017^{2025!}", r"Since \(2017^{2025!}", r"2^{1/2025!}", r"2025!^{2025!}"]
+)
 def test_an_exponent_too_long_to_write_out_is_no_error(answer: str):
     math = MathNormalizer()
     assert math.same(answer, answer).same

@@ -26,7 +26,7 @@ class MathNormalizer(Normalizer):
     """Reads and compares mathematical answers. The quick paths are pure Python and bounded by construction."""
 
     name = "math"
-    version = "1"
+    version = "2"
     bounded_extract = True
 
     def extract(self, text: str) -> Extraction | None:

@@ -52,7 +52,7 @@ def names(items: list[Node]) -> list[str] | None:
     """The names of equations that each give one name a value."""
     found = []
     for item in items:
-        if item.op != "eq" or len(item.args) != 2 or item.args[0].op != "sym":
+        if item.op != "eq" or item.args[0].op != "sym":
             return None
         found.append(item.args[0].value)
     return found

@@ -161,7 +161,7 @@ def _with_units(a: Reading, b: Reading, comparer: Comparer) -> bool:
         node = with_units(full.text) if len(full.text) <= MAX_CACHED else None
         inner = unlabelled(node) or node if node is not None else None
         if inner is not None and inner.op == "unit" and not symbols(inner):
-            return bool(comparer.same(inner, number))
+            return node is not None and bool(comparer.same(node, bare.node))
     return False
 
 

@@ -1,7 +1,8 @@
 """Canonical keys of shapes: the same text for all spellings of one answer.
 
 A key holds all that can make the difference between right and wrong for some gold: value, unit, percent sign,
-name, brackets. So two answers with one key are both right or both wrong, whatever the gold.
+name, brackets. So a wrong answer never has the gold's key, and two answers with one key are both right or both
+wrong; but for lists, whose order counts only beside a gold that is a tuple (`relative`).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from .words import ALL_REALS, CONSTANTS, NO_SOLUTION, NUMBERS, RESULT_WORDS
 
 MAX_CACHED = 600
 """Answers up to this length are remembered; longer ones are rare and cost memory."""
+_ROWS = re.compile(r"\\begin\{([pbBv]?matrix)\}(.*)\\end\{\1\}", re.S)
 _MAX_NAME = 40
 _SENTENCE = 120  # characters beyond which a text with a full stop is taken for a solution
 _WORD = re.compile(r"[^\W\d_]{3}")  # "p-q" is no word
@@ -66,7 +67,17 @@ def _node(text: str, tidied: str, thousands: bool) -> Node | None:
     found = extract(text)
     if found is not None and len(found.answer) < len(text.strip()):
         return _shaped(tidy(found.answer), thousands)
-    return _shaped(tidied, thousands) if solution else _named(tidied, thousands)
+    if solution:
+        return _shaped(tidied, thousands)
+    return _named(tidied, thousands) or _row_by_row(tidied, thousands)
+
+
+def _row_by_row(tidied: str, thousands: bool) -> Node | None:
+    """One formula that was broken into the rows of a matrix, piece by piece: \\frac{ \\\\ 1 \\\\ }{ \\\\ 2 }."""
+    match = _ROWS.fullmatch(tidied)
+    if match is None or "&" in match[2]:
+        return None
+    return _shaped(" ".join(match[2].replace("\\\\", " ").split()), thousands)
 
 
 def _named(tidied: str, thousands: bool) -> Node | None:

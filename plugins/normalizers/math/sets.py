@@ -16,6 +16,7 @@ from .nodes import Node, Unparsed
 from .values import Unvalued, subtract
 
 _MAX_PIECES = 40
+_MAX_CONDITIONS = 10
 
 INFINITY = Node("const", (), "inf")
 
@@ -43,6 +44,8 @@ def common(parts: list[Node]) -> Node | None:
 
     None where they are no real sets.
     """
+    if len(parts) > _MAX_CONDITIONS:
+        return None
     try:
         found = [_pieces(part) for part in parts]
         holes = [part for part in found if _all_but_points(part)]

@@ -109,6 +109,8 @@ def _relation(node: Node) -> Node:
             parts, signs = parts[: cut + 1], signs[:cut]
             if not signs:
                 return shape(parts[0])
+    if signs == ["="] and parts[1].op == "sym" and not labels(parts[0]):
+        parts.reverse()  # 5 = x
     if all(sign == "=" for sign in signs) or signs == ["in"]:
         return Node("eq", tuple(shape(part) for part in parts))
     if all(sign in _MORE for sign in signs):

@@ -398,7 +398,10 @@ def _simple_fraction(number: Any) -> Fraction | None:
 
 # -- sympy, through latex2sympy2
 
-_MAX_SYMPY_TEXT = 200
+_MAX_SYMPY_TEXT = 120
+_MAX_SYMPY_LETTERS = 30  # its grammar takes seconds for long products of letters
+_LETTERS = re.compile(r"[A-Za-z]")
+_COMMANDS = re.compile(r"\\[A-Za-z]+")
 _RISKY = re.compile(
     r"\d{16}|\^\s*(?:\{[^{}]*\^|[\w.]+\s*\^)|!\s*\)?\s*!|\d{4,}\s*!|\d{5}\s*\}?\s*\{|\^\s*\{?\s*\(?\d{4}"
 )
@@ -418,6 +421,8 @@ def _same_by_sympy(a: Reading, b: Reading) -> bool | None:
     if any(len(text) > _MAX_SYMPY_TEXT or _RISKY.search(text) for text in texts):
         return None
     if not any(_SYMPY_READS.search(text) for text in texts):
+        return None
+    if any(len(_LETTERS.findall(_COMMANDS.sub("", text))) > _MAX_SYMPY_LETTERS for text in texts):
         return None
     left, right = (_sympy(text) for text in texts)
     if left is None or right is None:

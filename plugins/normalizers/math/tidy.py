@@ -96,6 +96,9 @@ def tidy(text: str) -> str:
         text = f"({text[1:-1]})"
     if _SPACED_THOUSANDS.fullmatch(text):  # 1 000 000
         text = re.sub(r"[^\d-]", "", text)
+    extra = text.count("}") - text.count("{")
+    while extra > 0 and text.endswith("}") and not text.endswith("\\}"):  # a brace of the box around it
+        text, extra = text[:-1], extra - 1
     while text.startswith(("\\boxed{", "\\fbox{")):
         inside = _unboxed(text)
         if inside is None:
