@@ -122,6 +122,17 @@ class Normalizer(ABC):
         """Whether the answer equals the gold."""
         return Verdict(self.key(answer) == self.key(gold), "key")
 
+    def vote(self, answer: str, gold: str) -> str:
+        """The key under which an answer to a problem with this gold votes.
+
+        `key`, unless the gold says how the answer is to be read: beside the gold 5 an answer of "5 cm" is 5.
+        """
+        return self.key(answer)
+
+    def quick_vote(self, answer: str, gold: str) -> str | None:
+        """`vote` in microseconds, or None: not decided, ask a worker."""
+        return self.quick_key(answer)
+
     def quick_key(self, answer: str) -> str | None:
         """`key` in microseconds, or None: not decided, ask a worker."""
         return None

@@ -108,7 +108,7 @@ class Grader:
             if verdict is None:
                 return None
             # All correct answers vote together, however they are written.
-            key = self.normalizer.quick_key(gold if verdict.same else answer)
+            key = self.normalizer.quick_vote(gold if verdict.same else answer, gold)
         except Exception:  # noqa: BLE001 - a stranger's code: let a worker try
             return None
         if key is None:

@@ -33,8 +33,11 @@ def judge(normalizer: Normalizer, task: dict[str, Any]) -> dict[str, Any]:
     if "gold" in task:
         verdict = normalizer.same(answer, task["gold"])
         result["same"], result["comparison"] = verdict.same, verdict.rule
-    # All correct answers vote together, however they are written.
-    result["key"] = normalizer.key(task["gold"] if result["same"] else answer)
+    if "gold" in task:
+        # All correct answers vote together, however they are written.
+        result["key"] = normalizer.vote(task["gold"] if result["same"] else answer, task["gold"])
+    else:
+        result["key"] = normalizer.key(answer)
     return result
 
 

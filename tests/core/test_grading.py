@@ -113,6 +113,20 @@ def test_all_correct_answers_vote_together_however_they_are_written() -> None:
     assert [grade.rule for grade in grades] == ["all/letter"] * 3
 
 
+def test_wrong_answers_that_differ_only_in_what_the_gold_does_not_say_vote_together(
+    plugins: PluginManager,
+) -> None:
+    pool = WorkerPool(setup=plugins.selection)
+    grader = Grader(plugins.normalizer("math"), pool)
+    grades: list[Grade] = []
+    for answer in ("5", "x=5", "5 cm", "5.0", "6"):
+        grader.submit("p", "7", f"\\boxed{{{answer}}}", grades.append)
+    grader.finish()
+    pool.close()
+    assert len({grade.answer_class for grade in grades[:4]}) == 1
+    assert grades[4].answer_class != grades[0].answer_class
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(TaskTimeout("no result within 5 s"), "timeout"), (TaskError("died"), "error")]
 )

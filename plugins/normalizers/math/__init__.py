@@ -66,6 +66,12 @@ class MathNormalizer(Normalizer):
         except Exception:  # noqa: BLE001 - as in quick_same
             return None
 
+    def vote(self, answer: str, gold: str) -> str:
+        return self.key(answer, gold)
+
+    def quick_vote(self, answer: str, gold: str) -> str | None:
+        return self.quick_key(answer, gold)
+
     def warm(self) -> None:
         """Import what hard comparisons need, so that no deadline pays for it."""
         from .slow import warm
