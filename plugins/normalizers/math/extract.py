@@ -37,6 +37,7 @@ from .words import ANSWER_SIGNS, ANSWER_WORDS, FUNCTIONS, word_set
 
 TAIL = 4000
 """Characters at the end of the answer part that are searched for anything but a box."""
+_MAX_BOX = 1 << 20  # characters; a box that is longer is a brace that was never closed
 _JOIN_WINDOW = 400
 _MAX_JOINED = 40
 _MAX_TRIED = 500  # empty boxes and mentions of the word that are passed over
@@ -168,7 +169,7 @@ def _content(text: str, at: int, end: int, escaped: bool) -> tuple[int, str] | N
         bare = _BARE_BOX.match(text, at, min(end, at + 200)) if escaped else None
         return (bare.end(), bare[1]) if bare else None
     depth = 0
-    for match in _BRACE.finditer(text, brace, end):
+    for match in _BRACE.finditer(text, brace, min(end, brace + _MAX_BOX)):
         sign = match[0]
         if sign == "{":
             depth += 1
