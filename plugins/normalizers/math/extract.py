@@ -37,7 +37,7 @@ from .words import ANSWER_SIGNS, ANSWER_WORDS, FUNCTIONS, word_set
 
 TAIL = 4000
 """Characters at the end of the answer part that are searched for anything but a box."""
-_MAX_BOX = 1 << 20  # characters; a box that is longer is a brace that was never closed
+_MAX_BOX = 1 << 18  # characters; a box that is longer is a brace that was never closed
 _JOIN_WINDOW = 400
 _MAX_JOINED = 40
 _MAX_TRIED = 500  # empty boxes and mentions of the word that are passed over
