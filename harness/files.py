@@ -45,7 +45,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_all(file: IO[bytes], data: bytes) -> None:
-    # A raw write to a disk that fills up is short first, and fails only when asked for the rest.
+    """Write all of the data to an unbuffered file.
+
+    A raw write may be short: to a disk that fills up, before it fails when asked for the rest, or to a pipe when a
+    signal comes in between.
+
+    Raises:
+        OSError: the file takes no more.
+    """
     while written := file.write(data):
         if written == len(data):
             return

@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import IO, Any, Final
 
+from .files import write_all
+
 START_SECONDS: Final = 60.0
 """How long a worker may take to import what it needs, on a busy machine."""
 
@@ -39,7 +41,7 @@ class TaskError(Exception):
 
 def write_frame(file: IO[bytes], value: Mapping[str, Any]) -> None:
     data = json.dumps(value).encode("ascii")  # JSON escapes carry lone surrogates through
-    file.write(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+    write_all(file, len(data).to_bytes(_LENGTH_BYTES, "big") + data)
     file.flush()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,9 @@ def _carry_out(
                     run.begin_session(session(selection, engine, protocol.n, stored))
             _warn_of_short_context(engine, protocol, progress)
             progress.sampling()
-            _sample(_chains(engine, requests, selection), requests, runs, finish)
+            # Closed before the engine is, also when a chain cannot be stored.
+            with closing(_chains(engine, requests, selection)) as chains:
+                _sample(chains, requests, runs, finish)
     for run in runs:
         if run.info.benchmark not in results:
             if run.missing:
@@ -151,7 +153,9 @@ def _engine(selection: Selection, protocol: Protocol) -> Iterator[Engine]:
         yield engine
 
 
-def _chains(engine: Engine, requests: Sequence[Request], selection: Selection) -> Iterator[Chain]:
+def _chains(
+    engine: Engine, requests: Sequence[Request], selection: Selection
+) -> Generator[Chain, None, None]:
     """The engine's chains; what goes wrong inside it is told as one line."""
     with _blamed_on(selection), closing(engine.sample(requests)) as chains:  # type: ignore[type-var]
         while True:

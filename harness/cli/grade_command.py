@@ -59,7 +59,8 @@ def command(ctx: click.Context, file: Path, gold: str | None, kind: str, grading
 
                 waiting[number] = (row, None)
                 truncated = row.get("finish_reason") == "length"
-                grader.submit("", row["gold"], row["text"], graded, truncated=truncated)
+                # Rows of one gold share their verdicts as the chains of one problem do.
+                grader.submit(row["gold"], row["gold"], row["text"], graded, truncated=truncated)
                 write_ready()
     except OSError as error:
         raise HarnessError(f"cannot read {file}: {error.strerror or error}") from None

@@ -68,6 +68,12 @@ def test_every_row_may_bring_its_own_gold(harness: Command) -> None:
     assert [row["correct"] for row in graded] == [True, False]
 
 
+def test_one_answer_to_two_golds_is_judged_twice(harness: Command) -> None:
+    rows = lines(*({"text": "\\boxed{5}", "gold": gold} for gold in ("5", "6", "5")))
+    _, graded = grade(harness, rows)
+    assert [row["correct"] for row in graded] == [True, False, True]
+
+
 @pytest.mark.parametrize(
     ("bad", "expected"),
     [
