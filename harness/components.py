@@ -6,13 +6,24 @@ Every class here is light: importing it imports no engine. A component imports w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from .errors import HarnessError, closest
-from .records import Chain, Extraction, GradedChain, Message, Problem, Prompt, Request, Score, Verdict
+from .records import (
+    Chain,
+    ChainKey,
+    Extraction,
+    GradedChain,
+    Message,
+    Problem,
+    Prompt,
+    Request,
+    Score,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from .data import DataSource
@@ -35,6 +46,8 @@ class Benchmark(ABC):
     """Problem texts are shown only when asked for (benchmarks whose authors ask that they not be posted)."""
     parameters: ClassVar[Mapping[str, Any]] = {}
     """Default value of every parameter that `name:key=value,...` may set; its type is the default's."""
+    positional: ClassVar[str | None] = None
+    """The parameter that a bare word sets: with "task", `name:word` is `name:task=word`."""
 
     def __init__(self, **values: Any) -> None:
         self.values: dict[str, Any] = {**self.parameters, **values}
@@ -49,6 +62,10 @@ class Benchmark(ABC):
         Raises:
             HarnessError: where the rows are missing, modified or known to be bad.
         """
+
+    def prompt(self, problem: Problem) -> Prompt | None:
+        """The benchmark's own prompt for a problem, where no protocol may change it; None leaves it to the protocol."""
+        return None
 
     def notes(self, problems: Sequence[Problem]) -> Mapping[str, Any]:
         """Facts about the loaded problems worth recording with a run, for example the balance of gold letters."""
@@ -150,6 +167,8 @@ class SamplingSettings:
     top_p: float
     max_tokens: int
     """Token budget of a chain: the most tokens it may generate, prompt not counted."""
+    longest_prompt: int = 0
+    """Bytes of the longest prompt that will come, chat template not counted; 0 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +183,52 @@ class Fit:
 class Engine(ABC):
     """A loaded model, ready to sample."""
 
+    lazy: bool = False
+    """`sample` takes a request only when it has room for it, so that its input may go on while chains come out.
+    Other engines are handed lists."""
+
     @property
     def info(self) -> Mapping[str, Any]:
-        """Versions, device, precision and other facts that say where a chain came from. JSON-able."""
+        """Versions, device, precision and other facts that say where a chain came from. JSON-able.
+
+        Names that are read: `context` (tokens), `devices` (how many are occupied, for device-hours), `device` (what
+        they are, for their price), `max_in_flight` (chains at once) and `batch_invariant`.
+        """
         return {}
 
+    @property
+    def usage(self) -> Mapping[str, int] | None:
+        """Tokens that were processed or billed so far, repeated attempts included: `prompt_tokens` and
+        `completion_tokens`. None where the chains themselves say it all."""
+        return None
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a reader of the scores must know of how the chains were drawn. May grow while sampling."""
+        return ()
+
     @abstractmethod
-    def sample(self, requests: Sequence[Request]) -> Iterator[Chain]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Chain]:
         """Yield one chain for each request, each as soon as it is finished, in any order.
 
-        Requests that share a prompt stand together and share their `Prompt` object. How many run at once is
-        the engine's business. Closing the iterator stops the work.
+        Requests come in the order in which they should be begun, the longest chains first; those that share a
+        prompt stand together and share their `Prompt` object. How many run at once is the engine's business.
+        Closing the iterator stops the work.
         """
+
+    def drop(self, keys: Collection[ChainKey]) -> None:  # noqa: B027 - finishing them all is right, only slower
+        """These chains are no longer wanted: an engine may stop them, and yields none of those that it stopped.
+
+        May be called between two chains of `sample`, and from another thread.
+        """
+
+    def stream(self, request: Request, on_text: Callable[[str], None]) -> Chain:
+        """Sample one chain and tell its text piece by piece as it is written."""
+        chain = next(iter(self.sample([request])), None)
+        if chain is None:
+            raise HarnessError("the engine gave no answer")
+        on_text(chain.reasoning + chain.text)
+        return chain
 
 
 class Sampler(ABC):
@@ -184,7 +237,9 @@ class Sampler(ABC):
     name: str
     description: str = ""
     options: ClassVar[Mapping[str, str]] = {}
-    """Option name -> one line of help, for `--sampler-option name=value`."""
+    """Option name -> one line of help, for `--sampler-option name=value`. Some names have flags of their own:
+    `chains`, `base_url`, `max_in_flight`, `model_args`, `device`; and `variant` is what follows a colon in
+    `--sampler name:variant`."""
     needs_weights: bool = True
     """The model must be on this machine or on the Hub; False where chains come from elsewhere."""
 
@@ -215,6 +270,38 @@ class Sampler(ABC):
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """All that it takes to open an engine, here or in another process. Can be pickled."""
+
+    sampler: Sampler
+    model: ResolvedModel
+    settings: SamplingSettings
+    options: Mapping[str, str]
+
+    def open(self) -> AbstractContextManager[Engine]:
+        return self.sampler.open(self.model, self.settings, self.options)
+
+
+class Cluster(ABC):
+    """Spreads a run over several engines, its replicas, and looks like one engine itself."""
+
+    name: str
+    description: str = ""
+
+    @abstractmethod
+    def open(self, opening: Opening, replicas: int, address: str | None) -> AbstractContextManager[Engine]:
+        """Start replicas of the engine.
+
+        Args:
+            replicas: how many.
+            address: of a cluster that runs already; None starts one on this machine.
+
+        Raises:
+            HarnessError: the cluster cannot be reached, or no replica opens.
+        """
+
+
 class Metric(ABC):
     """Turns graded chains into scores."""
 
@@ -228,7 +315,8 @@ class Metric(ABC):
         """Scores by name.
 
         Args:
-            problems: problem id -> its n graded chains, ordered by sample index.
+            problems: problem id -> its graded chains, ordered by sample index: n of them, or fewer (at least one)
+                where sampling stopped once the majority was decided.
             protocol: how many chains a problem has (`n`), and how they vote.
         """
 
@@ -260,7 +348,9 @@ class Protocol:
         return SamplingSettings(self.temperature, self.top_p, self.max_tokens)
 
     def prompt(self, problem: Problem, benchmark: Benchmark) -> Prompt:
-        """The prompt that asks this problem under this protocol."""
+        """The prompt that asks this problem under this protocol, or the benchmark's own."""
+        if (own := benchmark.prompt(problem)) is not None:
+            return own
         fields = {"problem": problem.text, "instruction": benchmark.instruction or self.instruction}
         messages = [Message("system", _fill(self.system, fields))] if self.system else []
         messages.append(Message("user", _fill(self.user, fields)))
@@ -307,6 +397,8 @@ class Model:
     """Whether the model writes <think> ... </think> before its answer."""
     gguf: GGUFFile | None = None
     """The weights as one GGUF file, for samplers that read those."""
+    usd_per_mtok: tuple[float, float] | None = None
+    """Price of a million prompt tokens and of a million completion tokens, where a provider publishes one."""
     notes: str = ""
 
 

@@ -33,6 +33,16 @@ def _as_text(value: object) -> object:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
+def _as_prices(value: object) -> object:
+    """`0.5,2` is what a million prompt tokens and a million completion tokens cost; `2` is for both."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return (value, value)
+    if isinstance(value, str):
+        parts = value.split(",")
+        return parts * 2 if len(parts) == 1 else parts
+    return value
+
+
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -52,6 +62,16 @@ class RunConfig(BaseModel):
     sampler: str = "auto"
     sampler_options: Annotated[dict[str, str], BeforeValidator(_as_text)] = {}
     chains: UserPath | None = None
+    base_url: str | None = None
+    max_in_flight: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    model_args: str | None = None
+    device: str | None = None
+    replicas: Annotated[int | None, Field(ge=1, le=10_000)] = None
+    ray_address: str | None = None
+    stop_when_decided: bool = False
+    usd_per_hour: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    usd_per_mtok: Annotated[tuple[float, float] | None, BeforeValidator(_as_prices)] = None
+    prices: UserPath | None = None
     data: UserPath | None = None
     limit: Annotated[int | None, Field(ge=1)] = None
     results: UserPath = Path("results")

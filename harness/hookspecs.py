@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from .components import Benchmark, Metric, Model, Normalizer, Protocol, Reporter, Sampler, Trainer
+from .components import Benchmark, Cluster, Metric, Model, Normalizer, Protocol, Reporter, Sampler, Trainer
 
 if TYPE_CHECKING:
     import click
@@ -54,6 +54,11 @@ def harness_normalizers() -> Sequence[Normalizer]:
 @hookspec
 def harness_samplers() -> Sequence[Sampler]:
     """Samplers: engines that turn requests into chains."""
+
+
+@hookspec
+def harness_clusters() -> Sequence[Cluster]:
+    """Clusters: spread a run over several engines (`--replicas`)."""
 
 
 @hookspec

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import pluggy
 
 from . import hookspecs
-from .components import Benchmark, Metric, Model, Normalizer, Reporter, Sampler, Trainer
+from .components import Benchmark, Cluster, Metric, Model, Normalizer, Reporter, Sampler, Trainer
 from .components import Protocol as SamplingProtocol
 from .errors import HarnessError, closest, one_line
 
@@ -235,6 +235,10 @@ class PluginManager:
         return self._collect("harness_samplers", Sampler)  # type: ignore[type-abstract]
 
     @cached_property
+    def clusters(self) -> dict[str, Cluster]:
+        return self._collect("harness_clusters", Cluster)  # type: ignore[type-abstract]
+
+    @cached_property
     def metrics(self) -> dict[str, Metric]:
         return self._collect("harness_metrics", Metric)  # type: ignore[type-abstract]
 
@@ -255,11 +259,14 @@ class PluginManager:
     def sampler(self, name: str) -> Sampler:
         return self._lookup(Sampler, self.samplers, name, "sampler")
 
+    def cluster(self, name: str) -> Cluster:
+        return self._lookup(Cluster, self.clusters, name, "cluster")
+
     def reporter(self, name: str) -> Reporter:
         return self._lookup(Reporter, self.reporters, name, "report format")
 
     def benchmark(self, text: str) -> Benchmark:
-        """The benchmark that `name` or `name:key=value,...` asks for.
+        """The benchmark that `name`, `name:key=value,...` or `name:word` asks for.
 
         Raises:
             HarnessError: an unknown name (with the closest ones) or parameter.
@@ -269,6 +276,8 @@ class PluginManager:
         settings: dict[str, str] = {}
         for part in filter(None, tail.split(",")):
             key, equals, value = part.partition("=")
+            if not equals and benchmark.positional is not None and benchmark.positional not in settings:
+                key, equals, value = benchmark.positional, "=", part
             if not equals:
                 raise HarnessError(f"benchmark {text!r}: {part!r} is not key=value")
             settings[key.strip()] = value.strip()

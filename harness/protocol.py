@@ -52,10 +52,14 @@ def digest(value: object) -> str:
 def data_fingerprint(problems: Sequence[Problem], prompts: Sequence[Prompt]) -> str:
     """Hex digest of what was asked of the model and what counts as right, in order."""
     rows = [
-        [problem.id, problem.gold, [[m.role, m.content] for m in prompt.messages]]
-        for problem, prompt in zip(problems, prompts, strict=True)
+        [problem.id, problem.gold, _shown(prompt)] for problem, prompt in zip(problems, prompts, strict=True)
     ]
     return digest(rows)
+
+
+def _shown(prompt: Prompt) -> list[Any]:
+    messages = [[m.role, m.content] for m in prompt.messages]
+    return messages if prompt.text is None and not prompt.stop else [messages, prompt.text, list(prompt.stop)]
 
 
 def run_fingerprint(

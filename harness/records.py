@@ -38,9 +38,20 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is shown: chat messages. Engines render them with the model's own chat template."""
+    """What a model is shown, and where it is to stop."""
 
     messages: tuple[Message, ...]
+    """Chat messages: engines render them with the model's own chat template."""
+    text: str | None = None
+    """A prompt that is given as it stands, without a chat template; `messages` is then empty."""
+    stop: tuple[str, ...] = ()
+    """Texts at which a chain ends. They are not part of the chain; its finish reason is then "stop"."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all texts, which bounds the number of tokens (a token is a byte at least)."""
+        texts = [message.content for message in self.messages] + ([] if self.text is None else [self.text])
+        return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,9 @@ class Verdict:
 
     same: bool
     rule: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """More figures of this comparison by name, for graders that give partial credit or apply several rules.
+    Their means over chains, then problems, stand beside pass@1 in the run's scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,8 @@ class Grade:
     """Canonical key of the answer's equivalence class, for votes; None abstains."""
     rule: str = ""
     """What decided: "extraction rule/comparison rule"."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """The verdict's further figures by name."""
 
     @property
     def correct(self) -> bool:

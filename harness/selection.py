@@ -21,6 +21,10 @@ class Selection(NamedTuple):
     reason: str
 
 
+_FLAGS = ("chains", "base_url", "max_in_flight", "model_args", "device")
+"""Sampler options that have flags of their own."""
+
+
 def select(config: RunConfig, plugins: PluginManager) -> Selection:
     """The sampler and the model that a run asks for.
 
@@ -28,22 +32,34 @@ def select(config: RunConfig, plugins: PluginManager) -> Selection:
         HarnessError: unknown names, a model that is nowhere to be had, or no sampler that can run it.
     """
     if config.sampler == "auto":
-        if config.chains is not None:
-            raise HarnessError("--chains needs a sampler that reads them: add --sampler replay")
+        _refuse_flags_of_others(config, plugins)
         model = _on_this_machine_or_hub(_resolve(config, plugins))
         sampler, reason = _best(plugins, model)
         options = _options(config, sampler)
         return Selection(sampler, options, model, reason)
-    sampler = plugins.sampler(config.sampler)
+    name, _, variant = config.sampler.partition(":")
+    sampler = plugins.sampler(name)
+    if variant and "variant" not in sampler.options:
+        raise HarnessError(f"sampler {sampler.name} has no variants: leave out {':' + variant!r}")
     options = _options(config, sampler)
     if sampler.needs_weights:
         model = _on_this_machine_or_hub(_resolve(config, plugins))
     else:
-        name = config.model or sampler.default_model(options)
-        if name is None:
+        label = config.model or sampler.default_model(options)
+        if label is None:
             raise UsageError("--model is missing: give the name under which the results are to stand")
-        model = ResolvedModel(name=printable(name))
+        model = ResolvedModel(name=printable(label))
     return Selection(sampler, options, model, "asked for")
+
+
+def _refuse_flags_of_others(config: RunConfig, plugins: PluginManager) -> None:
+    """A flag that only samplers without weights read means one of those, and the user has to say which."""
+    for flag in _FLAGS:
+        takers = [sampler.name for sampler in plugins.samplers.values() if flag in sampler.options]
+        own = any(sampler.needs_weights for sampler in plugins.samplers.values() if flag in sampler.options)
+        if getattr(config, flag) is not None and not own:
+            named = " or ".join(f"--sampler {name}" for name in takers) or "there is none here"
+            raise HarnessError(f"--{flag.replace('_', '-')} needs a sampler that reads it: add {named}")
 
 
 def _resolve(config: RunConfig, plugins: PluginManager) -> ResolvedModel:
@@ -66,8 +82,9 @@ def _on_this_machine_or_hub(model: ResolvedModel) -> ResolvedModel:
 
 def _options(config: RunConfig, sampler: Sampler) -> dict[str, str]:
     options = dict(config.sampler_options)
-    if config.chains is not None:
-        options["chains"] = str(config.chains)
+    options |= {name: str(value) for name in _FLAGS if (value := getattr(config, name)) is not None}
+    if variant := config.sampler.partition(":")[2]:
+        options["variant"] = variant
     for name in options:
         if name not in sampler.options:
             hint = closest(name, sampler.options) if sampler.options else "it has none"

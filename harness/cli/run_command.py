@@ -74,6 +74,25 @@ class _ToStderr(logging.Handler):
     metavar="NAME=VALUE",
     help="An option of the sampler (may be repeated).",
 )
+@click.option(
+    "--base-url", metavar="URL", help="With --sampler openai: the server, as in http://host:8000/v1."
+)
+@click.option("--model-args", metavar="K=V,...", help="With --sampler lm-eval:NAME: arguments of its model.")
+@click.option("--max-in-flight", type=click.IntRange(1), metavar="N", help="Most chains at once.")
+@click.option("--device", help="Where the model runs: cpu, cuda, cuda:1 ...")
+@click.option("--replicas", type=click.IntRange(1), metavar="N", help="Spread the run over N engines (Ray).")
+@click.option("--ray-address", metavar="ADDR", help="A Ray cluster that runs already, or auto.")
+@click.option(
+    "--stop-when-decided",
+    is_flag=True,
+    default=None,
+    help="Stop sampling a problem once its majority cannot change any more.",
+)
+@click.option("--usd-per-hour", type=click.FloatRange(0), help="Price of a device for an hour.")
+@click.option("--usd-per-mtok", metavar="IN,OUT", help="Price of a million prompt and completion tokens.")
+@click.option(
+    "--prices", type=click.Path(path_type=Path), metavar="FILE", help="Prices by device and model (YAML)."
+)
 @click.option("--chains", type=click.Path(path_type=Path), help="With --sampler replay: the file of chains.")
 @click.option("--protocol", help="How the model is asked and sampled (harness list protocols).")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with data files; else the Hub.")

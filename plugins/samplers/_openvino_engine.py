@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ _END_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<｜end▁of▁sent
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    max_seqs: int
+    max_in_flight: int
     """Most chains in flight."""
     blocks: int
     """Blocks in the key-value cache."""
@@ -67,7 +67,7 @@ class _Admission:
     leaders: int = 0
 
     def next(self, in_flight: int) -> tuple[_Group, Request, bool] | None:
-        if in_flight >= self.limits.max_seqs:
+        if in_flight >= self.limits.max_in_flight:
             return None
         if self.ready:
             group, request = self.ready[0]
@@ -126,7 +126,7 @@ class OpenVINOEngine(Engine):
         """Give the memory back."""
         self._pipeline = self._tokenizer = None
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Chain]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Chain]:
         by_prompt: dict[Prompt, list[Request]] = {}
         for request in requests:
             by_prompt.setdefault(request.prompt, []).append(request)

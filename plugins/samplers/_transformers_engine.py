@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ class TransformersEngine(Engine):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Chain]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Chain]:
         by_prompt: dict[Prompt, list[Request]] = {}
         for request in requests:
             by_prompt.setdefault(request.prompt, []).append(request)

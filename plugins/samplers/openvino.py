@@ -21,7 +21,7 @@ from ._weights import CONVERTER, openvino_gguf
 
 INSTALL = 'pip install "fathom-harness[cpu]"'
 
-_MAX_SEQS = 256
+_MAX_IN_FLIGHT = 256
 _BATCHED_TOKENS = 2048  # a step's most tokens: prefill in few steps without stalling the running chains
 _USUAL_PROMPT = 512  # tokens; only for how much cache to ask for
 _MEMORY_SHARE = 0.5  # of the memory that is free once the weights are in: others live on this machine too
@@ -44,7 +44,7 @@ class OpenVINO(Sampler):
         "threads": "processor threads to use (default: all)",
         "precision": "auto (fastest), or f32: exact, so that a chain depends on its seed alone",
         "cache_gb": "most memory for the key-value cache, in GB (default: from the memory that is free)",
-        "max_seqs": f"most chains in flight at once (default: {_MAX_SEQS})",
+        "max_in_flight": f"most chains in flight at once (default: {_MAX_IN_FLIGHT})",
     }
 
     def fit(self, model: ResolvedModel) -> Fit:
@@ -68,16 +68,21 @@ class OpenVINO(Sampler):
         precision = _precision(options)
         threads = positive_int(options, "threads")
         cache_gb = positive(options, "cache_gb")
-        max_seqs = positive_int(options, "max_seqs") or _MAX_SEQS
+        max_in_flight = positive_int(options, "max_in_flight") or _MAX_IN_FLIGHT
         if importlib.util.find_spec("openvino_genai") is None:
             raise HarnessError(f"the openvino sampler needs openvino-genai: {INSTALL}")
         path = _weights(model)
         shape = _shape(path)
-        blocks = _cache_blocks(shape, settings, max_seqs, cache_gb, precision, _size(path))
+        blocks = _cache_blocks(shape, settings, max_in_flight, cache_gb, precision, _size(path))
         properties = _properties(precision, threads)
-        pipeline = _load(path, properties, max_seqs, blocks)
-        limits = Limits(max_seqs=max_seqs, blocks=blocks, context=shape.context)
-        info = {**_versions(), **_facts(precision, threads), "weights": path.name, "max_seqs": max_seqs}
+        pipeline = _load(path, properties, max_in_flight, blocks)
+        limits = Limits(max_in_flight=max_in_flight, blocks=blocks, context=shape.context)
+        info = {
+            **_versions(),
+            **_facts(precision, threads),
+            "weights": path.name,
+            "max_in_flight": max_in_flight,
+        }
         info |= {
             "context": shape.context,
             "kv_cache_gb": round(blocks * shape.block_bytes(precision) / 1e9, 2),
@@ -175,7 +180,7 @@ def _shape(path: Path) -> _Shape:
 def _cache_blocks(
     shape: _Shape,
     settings: SamplingSettings,
-    max_seqs: int,
+    max_in_flight: int,
     cache_gb: float | None,
     precision: str,
     weights: int,
@@ -191,7 +196,7 @@ def _cache_blocks(
     # Reading a GGUF takes about three times its size: packed, unpacked, and laid out for the processor.
     free = (available_memory() - 3 * weights) * _MEMORY_SHARE
     most = cache_gb * 1e9 if cache_gb is not None else free
-    blocks = min(max_seqs * one, int(most // block_bytes))
+    blocks = min(max_in_flight * one, int(most // block_bytes))
     if blocks < one:
         needed = one * block_bytes / 1e9
         room = (
@@ -211,12 +216,12 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _load(path: Path, properties: dict[str, Any], max_seqs: int, blocks: int) -> Any:
+def _load(path: Path, properties: dict[str, Any], max_in_flight: int, blocks: int) -> Any:
     import openvino_genai
 
     scheduler = openvino_genai.SchedulerConfig()
     scheduler.num_kv_blocks = blocks
-    scheduler.max_num_seqs = max_seqs
+    scheduler.max_num_seqs = max_in_flight
     scheduler.max_num_batched_tokens = _BATCHED_TOKENS
     scheduler.enable_prefix_caching = True
     try:

@@ -14,7 +14,7 @@ import json
 import math
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -226,7 +226,8 @@ class ReplayEngine(Engine):
     def info(self) -> Mapping[str, Any]:
         return {"chains": str(self._file.path), "sha256": self._file.digest}
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Chain]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Chain]:
+        requests = list(requests)
         wanted = {request.key: request for request in requests}
         places = _Places(requests)
         is_ours = self._filter({request.key.benchmark for request in requests})

@@ -32,7 +32,7 @@ class Transformers(Sampler):
     options: ClassVar = {
         "device": "auto, cpu, cuda, cuda:1, mps (default: the first GPU, else cpu)",
         "dtype": f"{', '.join(_DTYPES)} (default: the checkpoint's own on a GPU, float32 on a processor)",
-        "batch": "most chains in flight at once (default: what memory allows)",
+        "max_in_flight": "most chains in flight at once (default: what memory allows)",
     }
 
     def fit(self, model: ResolvedModel) -> Fit:
@@ -55,7 +55,7 @@ class Transformers(Sampler):
         self, model: ResolvedModel, settings: SamplingSettings, options: Mapping[str, str]
     ) -> Iterator[Engine]:
         dtype = choice(options, "dtype", _DTYPES, "auto")
-        batch = positive_int(options, "batch")
+        batch = positive_int(options, "max_in_flight")
         missing = _missing()
         if missing:
             raise HarnessError(f"the transformers sampler needs {' and '.join(missing)}: {INSTALL}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class ScriptedEngine(Engine):
     def __init__(self, sampler: Scripted) -> None:
         self.sampler = sampler
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Chain]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Chain]:
         for request in requests:
             chain = self.sampler.answer(request)
             self.sampler.sampled.append((request.key.problem_id, request.key.index))

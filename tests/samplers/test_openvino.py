@@ -161,7 +161,7 @@ def test_wrong_options_are_named(model: ResolvedModel) -> None:
     for options, message in (
         ({"precision": "f23"}, "precision='f23': did you mean f32"),
         ({"threads": "2.5"}, "threads='2.5' is not a whole number"),
-        ({"max_seqs": "-1"}, "max_seqs='-1' is not a number above 0"),
+        ({"max_in_flight": "-1"}, "max_in_flight='-1' is not a number above 0"),
     ):
         with pytest.raises(HarnessError, match=re.escape(message)), opened(model, **options):
             pass

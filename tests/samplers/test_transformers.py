@@ -76,7 +76,7 @@ def test_a_chain_depends_on_its_seed_and_not_on_its_company(model: ResolvedModel
     """Alone, with all others, and with rows that come and go: the same text, token for token."""
     wanted = requests(12)
     together = sample(model, wanted)
-    in_turns = sample(model, wanted, batch="5")
+    in_turns = sample(model, wanted, max_in_flight="5")
     assert {k: c.text for k, c in in_turns.items()} == {k: c.text for k, c in together.items()}
     for request in wanted[::5]:
         assert sample(model, [request])[request.key] == together[request.key]
@@ -173,8 +173,8 @@ def test_the_budget_ends_where_the_context_ends(model: ResolvedModel) -> None:
 def test_wrong_options_are_named(model: ResolvedModel) -> None:
     with pytest.raises(HarnessError, match=r"dtype='float17'.*did you mean float16"):
         sample(model, requests(1), dtype="float17")
-    with pytest.raises(HarnessError, match="batch='many' is not a number above 0"):
-        sample(model, requests(1), batch="many")
+    with pytest.raises(HarnessError, match="max_in_flight='many' is not a number above 0"):
+        sample(model, requests(1), max_in_flight="many")
     with pytest.raises(HarnessError, match="device='toaster' cannot be used here"):
         sample(model, requests(1), device="toaster")
 
