@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,16 +11,19 @@ from typing import Any
 
 from . import __version__
 from .components import Protocol
+from .cost import Prices, total
+from .decided import Ballot
 from .grading import Grader
-from .measure import measure
+from .measure import measure, table_of_grades
 from .plugins import PluginManager
 from .pool import WorkerPool
 from .progress import Progress
 from .protocol import chain_seed
-from .provenance import now, with_session
-from .records import Chain, ChainKey, Grade, GradedChain, Request
+from .provenance import now, with_session, with_session_so_far
+from .records import Chain, ChainKey, Grade, Request
 from .rows import Key
-from .store import RunFolder
+from .schedule import expected_tokens
+from .store import Length, RunFolder
 from .task import Task
 
 _WHERE_IT_RAN = ("path", "harness")
@@ -43,6 +47,8 @@ class BenchmarkRun:
 
     Args:
         asked: what run.json says of a run that is new.
+        prices: what devices and models cost, as far as the user knows.
+        stop_when_decided: leave out chains that can no longer change their problem's majority.
     """
 
     def __init__(
@@ -53,6 +59,9 @@ class BenchmarkRun:
         plugins: PluginManager,
         pool: WorkerPool,
         progress: Progress,
+        *,
+        prices: Prices | None = None,
+        stop_when_decided: bool = False,
     ) -> None:
         self.task = task
         self.info = info
@@ -63,7 +72,13 @@ class BenchmarkRun:
         normalizer = info.protocol.normalizer or task.benchmark.normalizer
         self._grader = Grader(plugins.normalizer(normalizer), pool, vote=info.protocol.vote)
         self._grades: dict[Key, Grade] = {}
-        self._lengths: dict[Key, tuple[int | None, bool]] = {}
+        self._lengths: dict[Key, Length] = {}
+        self._prices = prices or Prices()
+        self._stops_when_decided = stop_when_decided
+        self._ballots: dict[str, Ballot] = defaultdict(partial(Ballot, info.protocol.n))
+        self._decided: set[str] = set()
+        self._told: set[str] = set()
+        self._session: dict[str, Any] = {}
         self._golds = {problem.id: problem.gold for problem in task.problems}
         self._order = [problem.id for problem in task.problems]
         self._tells_grades = plugins.hears("harness_chain_graded")
@@ -90,7 +105,8 @@ class BenchmarkRun:
         self._grades_are_stored = bool(self._lengths) and self._lengths.keys() == self._grades.keys()
         wanted = len(self._order) * self.info.protocol.n
         self._progress.started(self.info.benchmark, wanted, wanted - self.missing)
-        for grade in self._grades.values():
+        for (problem_id, index), grade in self._grades.items():
+            self._count_vote(problem_id, index, grade)
             self._progress.graded(self.info.benchmark, grade)
 
     def grade_stored(self) -> None:
@@ -98,11 +114,20 @@ class BenchmarkRun:
         if missing := self._lengths.keys() - self._grades.keys():
             for chain in self.folder.chains(self._order, only=missing):
                 self._grade(chain)
+            if self._stops_when_decided:
+                self._grader.finish()
 
     @property
     def missing(self) -> int:
-        """How many wanted chains are not stored."""
+        """How many wanted chains are not stored; those that cannot change a decided majority are not wanted."""
         return sum(key not in self._lengths for key in self._wanted())
+
+    def expected_tokens(self) -> dict[str, float]:
+        """Problem id -> tokens that a chain is expected to have, from the runs that this benchmark has had here."""
+        of_this_benchmark = self.folder.path.parent.parent.parent.glob(f"*/{self.folder.path.parent.name}/*/")
+        found = expected_tokens(of_this_benchmark)
+        budget = self.info.protocol.max_tokens
+        return {problem_id: min(tokens, budget) for problem_id, tokens in found.items()}
 
     def pending(self) -> list[Request]:
         """Requests for the chains that are wanted and not stored, problem by problem."""
@@ -117,20 +142,35 @@ class BenchmarkRun:
         return requests
 
     def _wanted(self) -> Iterator[Key]:
-        return ((id_, index) for id_ in self._order for index in range(self.info.protocol.n))
+        n = self.info.protocol.n
+        return ((id_, index) for id_ in self._order if id_ not in self._decided for index in range(n))
 
     # -- while sampling --------------------------------------------------------------------------
 
     def begin_session(self, session: Mapping[str, Any]) -> None:
         """Write down that chains are about to be sampled, and how."""
         self._write_problems()
+        self._session = dict(session)
         self.folder.write_info(with_session(self.folder.info_or_none() or self._asked, session))
+
+    def note_session(self, cost: Mapping[str, Any], warnings: Sequence[str]) -> None:
+        """Write down what the session has cost so far, and what a reader must know of it."""
+        usd = self._prices.usd(cost, self.info.model)
+        known = {
+            "cost": {**cost, "usd": None if usd is None else round(usd, 6)},
+            "warnings": list(warnings),
+        }
+        if known.items() <= self._session.items():
+            return
+        self._session |= known
+        if (info := self.folder.info_or_none()) is not None:
+            self.folder.write_info(with_session_so_far(info, self._session))
 
     def add(self, chain: Chain) -> None:
         """Store a chain, then grade it."""
         self.folder.append(chain)
         self._grades_are_stored = False
-        self._lengths[chain.problem_id, chain.index] = (chain.completion_tokens, chain.truncated)
+        self._lengths[chain.problem_id, chain.index] = Length.of(chain)
         self._progress.stored(self.info.benchmark, chain)
         self._grade(chain)
 
@@ -141,10 +181,26 @@ class BenchmarkRun:
 
     def _graded(self, chain: Chain, grade: Grade) -> None:
         self._grades[chain.problem_id, chain.index] = grade
+        self._count_vote(chain.problem_id, chain.index, grade)
         self._progress.graded(self.info.benchmark, grade)
         if self._tells_grades:
             note = self._progress.note
             self._plugins.tell("harness_chain_graded", note, run=self.info, chain=chain, grade=grade)
+
+    def _count_vote(self, problem_id: str, index: int, grade: Grade) -> None:
+        if self._stops_when_decided and index < self.info.protocol.n:
+            ballot = self._ballots[problem_id]
+            ballot.add(grade.answer_class)
+            if ballot.decided:
+                self._decided.add(problem_id)
+
+    def newly_decided(self) -> list[ChainKey]:
+        """Keys of the chains that became superfluous since this was last asked."""
+        new = self._decided - self._told
+        self._told |= new
+        n = self.info.protocol.n
+        keys = ((problem_id, index) for problem_id in new for index in range(n))
+        return [ChainKey(self.info.benchmark, *key) for key in keys if key not in self._lengths]
 
     # -- after sampling --------------------------------------------------------------------------
 
@@ -152,10 +208,7 @@ class BenchmarkRun:
         """Close the run: all chains into one file, grades and scores beside it. Returns the result."""
         self._grader.finish()
         n = self.info.protocol.n
-        graded = {
-            id_: [GradedChain(id_, i, self._grades[id_, i], *self._lengths[id_, i]) for i in range(n)]
-            for id_ in self._order
-        }
+        graded = table_of_grades(self._order, n, self._grades, self._lengths)
         protocol, metrics = self.info.protocol, self._plugins.metrics.values()
         result = self._result(measure(graded, protocol, metrics, self._progress.note))
         stored = self.folder.scores_or_none()
@@ -172,8 +225,9 @@ class BenchmarkRun:
         if stored is None or _outcome(stored) != _outcome(result):
             self.folder.write_scores(result)
         info = self.folder.info_or_none()
-        if info is None or info.get("status") != "complete":
-            self.folder.write_info({**(info or self._asked), "status": "complete", "finished": now()})
+        status = "decided" if "decided" in result else "complete"
+        if info is None or info.get("status") != status:
+            self.folder.write_info({**(info or self._asked), "status": status, "finished": now()})
 
     def _write_problems(self) -> None:
         if not self.folder.has_problems:
@@ -182,19 +236,28 @@ class BenchmarkRun:
 
     def _result(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         protocol = self.info.protocol
+        sessions = (self.folder.info_or_none() or {}).get("sessions", [])
+        tokens = measured["tokens"]
+        cost = {f"{kind}_tokens": count for kind, count in tokens.items()}
+        cost |= total(sessions, self._prices, self.info.model)
+        warnings = [
+            *self.task.warnings,
+            *(text for session in sessions for text in session.get("warnings", ())),
+        ]
         return {
             "model": self.info.model,
             "benchmark": self.info.benchmark,
             "protocol": protocol.name,
             "n": protocol.n,
             "problems": len(self._order),
-            "chains": len(self._order) * protocol.n,
+            "chains": sum(measured["counts"].values()),
             "temperature": protocol.temperature,
             "top_p": protocol.top_p,
             "max_tokens": protocol.max_tokens,
             "seed": self.info.seed,
-            **measured,
-            "warnings": list(self.task.warnings),
+            **{name: value for name, value in measured.items() if name != "tokens"},
+            "cost": cost,
+            "warnings": list(dict.fromkeys(warnings)),
             "grader": self._grader.version,
             "fingerprint": self.info.fingerprint,
             "path": str(self.info.path),

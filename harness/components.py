@@ -242,6 +242,9 @@ class Sampler(ABC):
     `--sampler name:variant`."""
     needs_weights: bool = True
     """The model must be on this machine or on the Hub; False where chains come from elsewhere."""
+    runs_here: bool = True
+    """The engine computes on the machine where it is opened, so that several of them are faster than one; False for
+    servers and stored chains."""
 
     @abstractmethod
     def fit(self, model: ResolvedModel) -> Fit:

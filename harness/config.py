@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -44,21 +44,18 @@ def _as_prices(value: object) -> object:
 
 
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class RunConfig(BaseModel):
-    """One `harness run`. Fields that are None take the protocol's value."""
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+class EngineConfig(BaseModel):
+    """Which model is to answer, and on what engine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bench: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
     model: str | None = None
-    protocol: str = "deepseek-r1"
-    n: Annotated[int | None, Field(ge=1, le=100_000)] = None
-    temperature: Annotated[float | None, Field(ge=0, le=10, allow_inf_nan=False)] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     sampler: str = "auto"
     sampler_options: Annotated[dict[str, str], BeforeValidator(_as_text)] = {}
     chains: UserPath | None = None
@@ -66,11 +63,28 @@ class RunConfig(BaseModel):
     max_in_flight: Annotated[int | None, Field(ge=1, le=100_000)] = None
     model_args: str | None = None
     device: str | None = None
+
+
+class SamplingConfig(EngineConfig):
+    """How it is asked. Fields that are None take the protocol's value."""
+
+    protocol: str = "deepseek-r1"
+    temperature: Annotated[float | None, Field(ge=0, le=10, allow_inf_nan=False)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class RunConfig(SamplingConfig):
+    """One `harness run`."""
+
+    bench: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    n: Annotated[int | None, Field(ge=1, le=100_000)] = None
     replicas: Annotated[int | None, Field(ge=1, le=10_000)] = None
     ray_address: str | None = None
     stop_when_decided: bool = False
     usd_per_hour: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
-    usd_per_mtok: Annotated[tuple[float, float] | None, BeforeValidator(_as_prices)] = None
+    usd_per_mtok: Annotated[tuple[Usd, Usd] | None, BeforeValidator(_as_prices)] = None
     prices: UserPath | None = None
     data: UserPath | None = None
     limit: Annotated[int | None, Field(ge=1)] = None
@@ -89,7 +103,7 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
     Raises:
         HarnessError: an unreadable file, an unknown key (with the closest one) or a value out of range.
     """
-    values = {} if file is None else _read_yaml(file)
+    values = {} if file is None else read_yaml(file)
     where = f"{file}: " if file is not None else ""
     for key in values:
         if key not in RunConfig.model_fields:
@@ -97,8 +111,25 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
     given = {key: value for key, value in flags.items() if value is not None}
     if "sampler_options" in given and isinstance(values.get("sampler_options"), dict):
         given["sampler_options"] = {**values["sampler_options"], **given["sampler_options"]}
+    return _validated(RunConfig, values, given, where)
+
+
+def sampling_config(flags: Mapping[str, Any]) -> SamplingConfig:
+    """What the command line says of the model, its engine and how it is asked; None means not given.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+    return _validated(
+        SamplingConfig, {}, {key: value for key, value in flags.items() if value is not None}, ""
+    )
+
+
+def _validated(
+    kind: type[ConfigT], values: Mapping[str, Any], given: Mapping[str, Any], where: str
+) -> ConfigT:
     try:
-        return RunConfig.model_validate({**values, **given})
+        return kind.model_validate({**values, **given})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -111,7 +142,12 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         raise HarnessError(f"{where}{key}: {what}") from None
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        HarnessError: it cannot be read, is not YAML, or holds something else.
+    """
     try:
         with file.open(encoding="utf-8") as stream:
             values = yaml.safe_load(stream)
@@ -122,7 +158,5 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise HarnessError(
-            f"{file}: a run file is a mapping of keys to values, not a {type(values).__name__}"
-        )
+        raise HarnessError(f"{file}: it is to be a mapping of keys to values, not a {type(values).__name__}")
     return values

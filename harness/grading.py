@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -32,6 +32,7 @@ class _Judgement:
     status: Status
     answer_class: str | None
     rule: str
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 Deliver = Callable[[Grade], None]
@@ -113,7 +114,8 @@ class Grader:
             return None
         if key is None:
             return None
-        return _Judgement("correct" if verdict.same else "incorrect", key, verdict.rule)
+        status: Status = "correct" if verdict.same else "incorrect"
+        return _Judgement(status, key, verdict.rule, verdict.scores)
 
     def _answer_judged(self, memo: tuple[str, str], future: Future[dict[str, Any]]) -> None:
         judged = self._judgement(future, memo[1])
@@ -142,11 +144,11 @@ class Grader:
         except TaskError as error:
             return _Judgement("error", own_class, str(error))
         status: Status = "correct" if reply["same"] else "incorrect"
-        return _Judgement(status, reply["key"], reply["comparison"])
+        return _Judgement(status, reply["key"], reply["comparison"], reply.get("scores") or {})
 
     def _grade(self, found: Extraction, judged: _Judgement) -> Grade:
         answer_class = found.answer if self._by_spelling else judged.answer_class
-        return Grade(judged.status, found.answer, answer_class, f"{found.rule}/{judged.rule}")
+        return Grade(judged.status, found.answer, answer_class, f"{found.rule}/{judged.rule}", judged.scores)
 
     # -- the pool --------------------------------------------------------------------------------
 

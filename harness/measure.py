@@ -6,11 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from statistics import fmean
 from typing import Any
 
 from .components import Metric, Protocol
+from .decided import decided
 from .errors import one_line
-from .records import STATUSES, GradedChain, Score
+from .records import STATUSES, Grade, GradedChain, Score
+from .rows import Key
+from .statistics import mean_over_problems
+from .store import Length
 
 
 def measure(
@@ -27,15 +32,19 @@ def measure(
 
     Returns:
         `scores` by name; `counts` of chains by status; `truncated`, the share of chains that hit their budget,
-        and `no_answer`, the share of chains that ended by themselves without an answer (both in 0..1).
+        and `no_answer`, the share of chains that ended by themselves without an answer (both in 0..1); `tokens`
+        of all prompts and completions, each prompt counted once a chain; and `decided` where problems have fewer
+        than n chains: how many (`problems`), how many chains that saved, and how many of these problems are not
+        decided by the grades at hand.
     """
     everything = list(chain.from_iterable(problems.values()))
     counts = Counter(graded.grade.status for graded in everything)
     scores: dict[str, Any] = {}
-    for metric in metrics:
-        for name, score in _scores(metric, problems, protocol, note).items():
+    given = [(f"metric {metric.name}", _scores(metric, problems, protocol, note)) for metric in metrics]
+    for source, found in [*given, ("the grader", _figures_of_grades(problems))]:
+        for name, score in found.items():
             if name in scores:
-                note(f"metric {metric.name} gives {name!r}, which another metric gives too: it is left out")
+                note(f"{source} gives {name!r}, which another metric gives too: it is left out")
             else:
                 scores[name] = score.as_dict()
     return {
@@ -43,7 +52,61 @@ def measure(
         "truncated": sum(graded.truncated for graded in everything) / len(everything),
         "no_answer": counts["no_answer"] / len(everything),
         "counts": {status: counts[status] for status in STATUSES},
+        **({"decided": early} if (early := _early_stops(problems, protocol.n))["problems"] else {}),
+        "tokens": {
+            "prompt": _sum(graded.prompt_tokens for graded in everything),
+            "completion": _sum(graded.completion_tokens for graded in everything),
+        },
     }
+
+
+def table_of_grades(
+    order: Sequence[str], n: int, grades: Mapping[Key, Grade], lengths: Mapping[Key, Length]
+) -> dict[str, list[GradedChain]]:
+    """Problem id -> its graded chains by sample index: n of them, or fewer where sampling stopped early."""
+    return {
+        id_: [
+            GradedChain(id_, i, grades[id_, i], have.completion_tokens, have.truncated, have.prompt_tokens)
+            for i in range(n)
+            if (have := lengths.get((id_, i))) is not None
+        ]
+        for id_ in order
+    }
+
+
+def _early_stops(problems: Mapping[str, Sequence[GradedChain]], n: int) -> dict[str, int]:
+    """How many problems have fewer than n chains, how many chains that saved, and whether it was right."""
+    short = [chains for chains in problems.values() if len(chains) < n]
+    votes = [
+        Counter(g.grade.answer_class for g in chains if g.grade.answer_class is not None) for chains in short
+    ]
+    left = [n - len(chains) for chains in short]
+    return {
+        "problems": len(short),
+        "chains_saved": sum(left),
+        "undecided": sum(not decided(*pair) for pair in zip(votes, left, strict=True)),
+    }
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """The sum, or None where nothing is known of any."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _figures_of_grades(problems: Mapping[str, Sequence[GradedChain]]) -> dict[str, Score]:
+    """Means over chains, then problems, of the further figures that a grader gave; a chain without one counts 0."""
+    names = {name: None for chains in problems.values() for graded in chains for name in graded.grade.scores}
+    return {
+        name: _mean([fmean(g.grade.scores.get(name, 0.0) for g in chains) for chains in problems.values()])
+        for name in names
+    }
+
+
+def _mean(values: Sequence[float]) -> Score:
+    if min(values) >= 0 and max(values) <= 1:
+        return Score(*mean_over_problems(values))
+    return Score(fmean(values))  # the intervals are those of shares
 
 
 def _scores(

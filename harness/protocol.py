@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .components import Protocol
-from .config import RunConfig
+from .config import SamplingConfig
 from .records import ChainKey, Problem, Prompt
 
 FINGERPRINT_DIGITS = 12
 
 
-def asked_protocol(base: Protocol, config: RunConfig, default_n: int | None = None) -> Protocol:
+def asked_protocol(base: Protocol, config: SamplingConfig, n: int | None = None) -> Protocol:
     """The named protocol with what the user changed of it.
 
     Args:
-        default_n: chains per problem where the user did not say, before the protocol's own number.
+        n: chains per problem; None for the protocol's own number.
     """
     changes: dict[str, Any] = {
         name: value
         for name in ("temperature", "top_p", "max_tokens")
         if (value := getattr(config, name)) is not None
     }
-    return dataclasses.replace(base, n=config.n or default_n or base.n, **changes)
+    return dataclasses.replace(base, n=n or base.n, **changes)
 
 
 def chain_seed(run_seed: int, key: ChainKey) -> int:

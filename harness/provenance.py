@@ -46,8 +46,11 @@ def describe(
     }
 
 
-def session(selection: Selection, engine: Engine, n: int, stored_before: int) -> dict[str, Any]:
+def session(
+    selection: Selection, engine: Engine, n: int, stored_before: int, replicas: int | None = None
+) -> dict[str, Any]:
     """One time that chains were sampled."""
+    spread = {} if replicas is None else {"replicas": replicas}
     return {
         "started": now(),
         "harness": __version__,
@@ -58,6 +61,7 @@ def session(selection: Selection, engine: Engine, n: int, stored_before: int) ->
             "options": dict(selection.options),
             "why": selection.reason,
         },
+        **spread,
         "engine": dict(engine.info),
         "hardware": _hardware(),
     }
@@ -65,6 +69,11 @@ def session(selection: Selection, engine: Engine, n: int, stored_before: int) ->
 
 def with_session(info: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
     return {**info, "sessions": [*info.get("sessions", []), added], "status": "running"}
+
+
+def with_session_so_far(info: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
+    """With what is known by now of the last session in place of what was known before."""
+    return {**info, "sessions": [*info.get("sessions", [])[:-1], session]}
 
 
 def _hardware() -> dict[str, Any]:

@@ -175,6 +175,7 @@ class GradedChain:
     grade: Grade
     completion_tokens: int | None
     truncated: bool
+    prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

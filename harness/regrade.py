@@ -12,12 +12,12 @@ from . import __version__
 from .components import Protocol
 from .errors import HarnessError
 from .grading import Grader
-from .measure import measure
+from .measure import measure, table_of_grades
 from .plugins import PluginManager
 from .pool import WorkerPool
-from .records import Chain, Grade, GradedChain
+from .records import Chain, Grade
 from .rows import Key
-from .store import RunFolder
+from .store import Length, RunFolder
 
 
 class Regraded(NamedTuple):
@@ -46,22 +46,21 @@ def regrade(path: Path, plugins: PluginManager, pool: WorkerPool, note: Callable
         grader = Grader(plugins.normalizer(info["benchmark"]["normalizer"]), pool, vote=protocol.vote)
         before = folder.read_grades()
         grades: dict[Key, Grade] = {}
-        lengths: dict[Key, tuple[int | None, bool]] = {}
+        lengths: dict[Key, Length] = {}
 
         def graded(chain: Chain, grade: Grade) -> None:
             grades[chain.problem_id, chain.index] = grade
 
         for chain in folder.chains(order):
-            lengths[chain.problem_id, chain.index] = (chain.completion_tokens, chain.truncated)
+            lengths[chain.problem_id, chain.index] = Length.of(chain)
             deliver = partial(graded, chain)
             gold = golds[chain.problem_id]
             grader.submit(chain.problem_id, gold, chain.text, deliver, truncated=chain.truncated)
         grader.finish()
         n = old["n"]
-        table = {
-            id_: [GradedChain(id_, i, grades[id_, i], *lengths[id_, i]) for i in range(n)] for id_ in order
-        }
+        table = table_of_grades(order, n, grades, lengths)
         measured = measure(table, replace(protocol, n=n), plugins.metrics.values(), note)
+        del measured["tokens"]  # what sampling cost is not a matter of grades
         result = {**old, **measured, "grader": grader.version, "harness": __version__}
         folder.write_grades(grades, grader.version, order)
         folder.write_scores(result)

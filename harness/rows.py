@@ -109,13 +109,13 @@ def key_of(line: bytes) -> Key | None:
     return key if whole else None
 
 
-def read_table(path: Path, remedy: str) -> pa.Table:
+def read_table(path: Path, remedy: str, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            return file.read()
+            return file.read(columns=columns)
     except FileNotFoundError:
         raise HarnessError(f"{path} is missing: {remedy}") from None
     except (pa.ArrowException, OSError) as error:

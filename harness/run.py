@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from .benchmark_run import BenchmarkRun, RunInfo
-from .components import Engine, Protocol
+from .components import Protocol
 from .config import RunConfig
+from .cost import Prices, prices
 from .data import DataSource
-from .errors import HarnessError, Interrupted, one_line
+from .errors import HarnessError, Interrupted
 from .grading import open_pool
 from .plugins import PluginManager
 from .pool import WorkerPool
 from .progress import Progress
 from .protocol import asked_protocol, data_fingerprint, run_fingerprint
-from .provenance import describe, session
-from .records import Chain, Request
+from .provenance import describe
+from .sampling import Replicas, sample_pending
 from .selection import Selection, select
 from .task import Task, load_task
 
@@ -42,9 +42,11 @@ def evaluate(
         raise HarnessError("--bench names the same benchmark twice")
     base = plugins.protocol(config.protocol)
     selection = select(config, plugins)
-    protocol = asked_protocol(base, config, _default_n(config, selection))
+    protocol = asked_protocol(base, config, _n(config, selection))
     if protocol.temperature == 0 and protocol.n > 1 and selection.sampler.needs_weights:
         progress.note(f"temperature 0 is greedy: the {protocol.n} chains of a problem will be the same")
+    replicas = _replicas(config, selection, plugins)
+    known_prices = prices(config, _prices_of_models(plugins))
     data = DataSource(config.data or _data_from_environment(), allow_modified=config.allow_modified_data)
     tasks = [load_task(benchmark, protocol, data, config.limit) for benchmark in benchmarks]
     progress.note(f"sampler {selection.sampler.name}: {selection.reason}")
@@ -52,11 +54,14 @@ def evaluate(
     with ExitStack() as stack:
         pool = open_pool(plugins, config.grading_deadline)
         stack.callback(pool.close)
-        runs = [_prepare(task, config, protocol, selection, plugins, pool, progress) for task in tasks]
+        runs = [
+            _prepare(task, config, protocol, selection, plugins, pool, progress, known_prices)
+            for task in tasks
+        ]
         for run in runs:
             stack.enter_context(run.folder.writing())
         try:
-            return _carry_out(runs, protocol, selection, plugins, progress)
+            return _carry_out(runs, protocol, selection, replicas, plugins, progress)
         except KeyboardInterrupt:
             stored = sum(run.folder.count() for run in runs)
             raise Interrupted(
@@ -64,10 +69,25 @@ def evaluate(
             ) from None
 
 
-def _default_n(config: RunConfig, selection: Selection) -> int | None:
+def _n(config: RunConfig, selection: Selection) -> int | None:
     if config.n is not None:
-        return None
+        return config.n
     return selection.sampler.default_n(selection.model.name, selection.options)
+
+
+def _replicas(config: RunConfig, selection: Selection, plugins: PluginManager) -> Replicas | None:
+    if config.replicas is None and config.ray_address is None:
+        return None
+    if not selection.sampler.runs_here:
+        raise HarnessError(
+            f"--replicas starts engines, and sampler {selection.sampler.name} starts none: leave it out"
+        )
+    return Replicas(plugins.cluster("ray"), config.replicas or 1, config.ray_address)
+
+
+def _prices_of_models(plugins: PluginManager) -> dict[str, tuple[float, float]]:
+    known = plugins.models.values()
+    return {model.name: model.usd_per_mtok for model in known if model.usd_per_mtok is not None}
 
 
 def _data_from_environment() -> Path | None:
@@ -83,6 +103,7 @@ def _prepare(
     plugins: PluginManager,
     pool: WorkerPool,
     progress: Progress,
+    known_prices: Prices,
 ) -> BenchmarkRun:
     model, label = selection.model, task.benchmark.label
     fingerprint = run_fingerprint(
@@ -95,23 +116,30 @@ def _prepare(
     path = config.results / safe_name(model.name) / safe_name(label) / fingerprint
     info = RunInfo(model.name, label, protocol, config.seed, fingerprint, path)
     asked = describe(task, protocol, config.seed, fingerprint, selection)
-    return BenchmarkRun(task, info, asked, plugins, pool, progress)
+    return BenchmarkRun(
+        task,
+        info,
+        asked,
+        plugins,
+        pool,
+        progress,
+        prices=known_prices,
+        stop_when_decided=config.stop_when_decided,
+    )
 
 
 def _carry_out(
     runs: Sequence[BenchmarkRun],
     protocol: Protocol,
     selection: Selection,
+    replicas: Replicas | None,
     plugins: PluginManager,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    pending: dict[str, list[Request]] = {}
     for run in runs:
         run.open()
-        pending[run.info.benchmark] = run.pending()
-        count = len(pending[run.info.benchmark])
-        plugins.tell("harness_run_started", progress.note, run=run.info, pending=count)
         run.grade_stored()
+        plugins.tell("harness_run_started", progress.note, run=run.info, pending=run.missing)
     results: dict[str, dict[str, Any]] = {}
 
     def finish(run: BenchmarkRun) -> None:
@@ -119,18 +147,7 @@ def _carry_out(
         plugins.tell("harness_run_finished", progress.note, run=run.info, result=result)
         results[run.info.benchmark] = result
 
-    requests = [request for run in runs for request in pending[run.info.benchmark]]
-    if requests:
-        with _engine(selection, protocol) as engine:
-            for run in runs:
-                if pending[run.info.benchmark]:
-                    stored = len(run.folder.keys)
-                    run.begin_session(session(selection, engine, protocol.n, stored))
-            _warn_of_short_context(engine, protocol, progress)
-            progress.sampling()
-            # Closed before the engine is, also when a chain cannot be stored.
-            with closing(_chains(engine, requests, selection)) as chains:
-                _sample(chains, requests, runs, finish)
+    sample_pending(runs, protocol, selection, replicas, progress, finish)
     for run in runs:
         if run.info.benchmark not in results:
             if run.missing:
@@ -141,75 +158,6 @@ def _carry_out(
                 )
             finish(run)
     return [results[run.info.benchmark] for run in runs]
-
-
-@contextmanager
-def _engine(selection: Selection, protocol: Protocol) -> Iterator[Engine]:
-    """The opened engine; only what happens while it opens is put down to it."""
-    with ExitStack() as stack:
-        with _blamed_on(selection):
-            opening = selection.sampler.open(selection.model, protocol.settings, selection.options)
-            engine = stack.enter_context(opening)
-        yield engine
-
-
-def _chains(
-    engine: Engine, requests: Sequence[Request], selection: Selection
-) -> Generator[Chain, None, None]:
-    """The engine's chains; what goes wrong inside it is told as one line."""
-    with _blamed_on(selection), closing(engine.sample(requests)) as chains:  # type: ignore[type-var]
-        while True:
-            try:
-                chain = next(chains)
-            except StopIteration:
-                return
-            yield chain
-
-
-@contextmanager
-def _blamed_on(selection: Selection) -> Iterator[None]:
-    try:
-        yield
-    except (HarnessError, GeneratorExit):
-        raise
-    except Exception as error:
-        if os.environ.get("HARNESS_DEBUG"):
-            raise
-        raise HarnessError(
-            f"sampler {selection.sampler.name} failed: {one_line(error)}; chains that it finished are stored, run "
-            "the same command to go on (HARNESS_DEBUG=1 shows where it failed)"
-        ) from error
-
-
-def _warn_of_short_context(engine: Engine, protocol: Protocol, progress: Progress) -> None:
-    context = engine.info.get("context")
-    if isinstance(context, int) and context < protocol.max_tokens:
-        progress.note(
-            f"the model's context is {context:,} tokens, less than the budget of {protocol.max_tokens:,}: chains "
-            "are cut off where the context ends and count as truncated"
-        )
-
-
-def _sample(
-    chains: Iterator[Chain],
-    requests: Sequence[Request],
-    runs: Sequence[BenchmarkRun],
-    finish: Callable[[BenchmarkRun], None],
-) -> None:
-    """Store and grade chains as they come; a benchmark whose last chain has come is finished at once."""
-    by_label = {run.info.benchmark: run for run in runs}
-    wanted = {request.key for request in requests}
-    left = Counter(key.benchmark for key in wanted)
-    for chain in chains:
-        key = chain.key
-        if key not in wanted:
-            continue
-        wanted.discard(key)
-        run = by_label[key.benchmark]
-        run.add(chain)
-        left[key.benchmark] -= 1
-        if not left[key.benchmark]:
-            finish(run)
 
 
 def safe_name(name: str) -> str:

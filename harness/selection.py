@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .components import Sampler
-from .config import RunConfig
+from .components import Opening, Sampler, SamplingSettings
+from .config import EngineConfig
 from .errors import HarnessError, UsageError, closest
 from .models import ResolvedModel, resolve_model
 from .plugins import PluginManager
@@ -20,13 +20,22 @@ class Selection(NamedTuple):
     model: ResolvedModel
     reason: str
 
+    def opening(self, settings: SamplingSettings, longest_prompt: int = 0) -> Opening:
+        """What opens the engine.
+
+        Args:
+            longest_prompt: bytes of the longest prompt that will come; 0 where that is not known.
+        """
+        settings = dataclasses.replace(settings, longest_prompt=longest_prompt)
+        return Opening(self.sampler, self.model, settings, self.options)
+
 
 _FLAGS = ("chains", "base_url", "max_in_flight", "model_args", "device")
 """Sampler options that have flags of their own."""
 
 
-def select(config: RunConfig, plugins: PluginManager) -> Selection:
-    """The sampler and the model that a run asks for.
+def select(config: EngineConfig, plugins: PluginManager) -> Selection:
+    """The sampler and the model that are asked for.
 
     Raises:
         HarnessError: unknown names, a model that is nowhere to be had, or no sampler that can run it.
@@ -52,7 +61,7 @@ def select(config: RunConfig, plugins: PluginManager) -> Selection:
     return Selection(sampler, options, model, "asked for")
 
 
-def _refuse_flags_of_others(config: RunConfig, plugins: PluginManager) -> None:
+def _refuse_flags_of_others(config: EngineConfig, plugins: PluginManager) -> None:
     """A flag that only samplers without weights read means one of those, and the user has to say which."""
     for flag in _FLAGS:
         takers = [sampler.name for sampler in plugins.samplers.values() if flag in sampler.options]
@@ -62,7 +71,7 @@ def _refuse_flags_of_others(config: RunConfig, plugins: PluginManager) -> None:
             raise HarnessError(f"--{flag.replace('_', '-')} needs a sampler that reads it: add {named}")
 
 
-def _resolve(config: RunConfig, plugins: PluginManager) -> ResolvedModel:
+def _resolve(config: EngineConfig, plugins: PluginManager) -> ResolvedModel:
     if config.model is None:
         raise UsageError("--model is missing: give a folder, a .gguf file, a Hub id or a known name")
     model = resolve_model(config.model, plugins.models.values())
@@ -80,7 +89,7 @@ def _on_this_machine_or_hub(model: ResolvedModel) -> ResolvedModel:
     return dataclasses.replace(model, revision=model.revision or commit)
 
 
-def _options(config: RunConfig, sampler: Sampler) -> dict[str, str]:
+def _options(config: EngineConfig, sampler: Sampler) -> dict[str, str]:
     options = dict(config.sampler_options)
     options |= {name: str(value) for name in _FLAGS if (value := getattr(config, name)) is not None}
     if variant := config.sampler.partition(":")[2]:

@@ -61,7 +61,7 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return max(0.0, (middle - margin) / whole), min(1.0, (middle + margin) / whole)
 
 
-def variance_parts(correct: Sequence[int], n: int) -> VarianceParts:
+def variance_parts(correct: Sequence[int], counts: Sequence[int]) -> VarianceParts:
     """Split the standard error of pass@1 into its sampling part and its question part.
 
     With c of a problem's n chains correct and p = c/n, p(1-p)/(n-1) estimates the sampling variance of p without
@@ -70,11 +70,13 @@ def variance_parts(correct: Sequence[int], n: int) -> VarianceParts:
 
     Args:
         correct: number of correct chains of each problem.
-        n: chains per problem.
+        counts: number of chains of each problem.
     """
     count = len(correct)
-    rates = [c / n for c in correct]
-    sampling_variance = fmean([p * (1 - p) / (n - 1) for p in rates]) / count if n > 1 else None
+    rates = [c / n for c, n in zip(correct, counts, strict=True)]
+    sampling_variance = None
+    if min(counts) > 1:
+        sampling_variance = fmean([p * (1 - p) / (n - 1) for p, n in zip(rates, counts, strict=True)]) / count
     if count < 2:
         return VarianceParts(None if sampling_variance is None else math.sqrt(sampling_variance), None)
     total = variance(rates) / count

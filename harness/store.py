@@ -46,6 +46,19 @@ class _Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Length:
+    """How long a stored chain is, and whether its budget cut it off."""
+
+    completion_tokens: int | None
+    truncated: bool
+    prompt_tokens: int | None
+
+    @classmethod
+    def of(cls, chain: Chain) -> Length:
+        return cls(chain.completion_tokens, chain.truncated, chain.prompt_tokens)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredGrades:
     """Grades read back, with the version of the grader that made them."""
 
@@ -61,7 +74,11 @@ def read_grades(path: Path) -> StoredGrades | None:
         table = read_table(path, "")
         grades = {
             (row["problem_id"], row["index"]): Grade(
-                row["status"], row["answer"], row["answer_class"], row["rule"]
+                row["status"],
+                row["answer"],
+                row["answer_class"],
+                row["rule"],
+                orjson.loads(row["scores"]) if row.get("scores") else {},
             )
             for row in table.to_pylist()
         }
@@ -312,6 +329,7 @@ class RunFolder:
                     "answer": grade.answer,
                     "answer_class": grade.answer_class,
                     "rule": grade.rule,
+                    "scores": orjson.dumps(dict(grade.scores)).decode() if grade.scores else None,
                 }
             )
             for key, grade in sorted(grades.items(), key=lambda item: (rank[item[0][0]], item[0][1]))
@@ -327,6 +345,8 @@ class RunFolder:
                 ("rule", pa.string()),
             ]
         )
+        if any(grade.scores for grade in grades.values()):
+            schema = schema.append(pa.field("scores", pa.string()))
         table = table_of(lines, schema).replace_schema_metadata({"grader": grader})
         self._write_table("grades.parquet", table)
 
@@ -339,11 +359,14 @@ class RunFolder:
         """The stored grades, or None where there are none or they are damaged: they can be made again."""
         return read_grades(self.path / "grades.parquet")
 
-    def read_lengths(self) -> dict[Key, tuple[int | None, bool]]:
-        """Completion tokens and whether truncated, for every stored chain; texts are not read."""
+    def read_lengths(self) -> dict[Key, Length]:
+        """The length of every stored chain; texts are not read."""
+        columns = ("problem_id", "index", "completion_tokens", "finish_reason", "prompt_tokens")
         return {
-            (row["problem_id"], row["index"]): (row["completion_tokens"], row["finish_reason"] == "length")
-            for row in self._rows((), columns=("problem_id", "index", "completion_tokens", "finish_reason"))
+            (row["problem_id"], row["index"]): Length(
+                row["completion_tokens"], row["finish_reason"] == "length", row["prompt_tokens"]
+            )
+            for row in self._rows((), columns=columns)
         }
 
     # -- inside ----------------------------------------------------------------------------------

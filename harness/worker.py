@@ -20,7 +20,8 @@ def judge(normalizer: Normalizer, task: dict[str, Any]) -> dict[str, Any]:
         task: `text` or `answer`; optionally `gold`.
 
     Returns:
-        `answer` (None if the text gives none), `explicit`, `extraction` and `comparison` (rules), `same`, `key`.
+        `answer` (None if the text gives none), `explicit`, `extraction` and `comparison` (rules), `same`, `scores`,
+        `key`.
     """
     result: dict[str, Any] = {"answer": task.get("answer"), "extraction": "", "same": None, "comparison": ""}
     if "text" in task:
@@ -33,6 +34,7 @@ def judge(normalizer: Normalizer, task: dict[str, Any]) -> dict[str, Any]:
     if "gold" in task:
         verdict = normalizer.same(answer, task["gold"])
         result["same"], result["comparison"] = verdict.same, verdict.rule
+        result["scores"] = {str(name): float(value) for name, value in verdict.scores.items()}
     if "gold" in task:
         # All correct answers vote together, however they are written.
         result["key"] = normalizer.vote(task["gold"] if result["same"] else answer, task["gold"])

@@ -23,6 +23,10 @@ _HEADER = (
 )
 
 
+_KNOWN = ("pass@1", "pass@k", "cons@k", "mean_tokens", "p95_tokens")
+"""Scores that have a place of their own; all others, of strangers' metrics and graders, are listed below the table."""
+
+
 class Markdown(Reporter):
     name = "markdown"
     description = "one row a run: pass@1 and cons@n with standard error and interval, truncation, tokens"
@@ -36,7 +40,7 @@ class Markdown(Reporter):
             protocols.setdefault(_protocol(result), []).append(result)
         parts = []
         for protocol, group in protocols.items():
-            table = "\n".join(_table(_header(group), [_row(result) for result in group]))
+            table = "\n".join(_table_of(group))
             parts.append(table if len(protocols) == 1 else f"{protocol}:\n\n{table}")
         return "\n\n".join([*parts, "\n".join(_notes(results))]) + "\n"
 
@@ -44,11 +48,17 @@ class Markdown(Reporter):
 def _header(results: Sequence[Result]) -> tuple[str, ...]:
     sizes = {result["n"] for result in results}
     cons = f"cons@{sizes.pop()}" if len(sizes) == 1 else "cons@n"
-    return tuple(cons if title == "cons@n" else title for title in _HEADER)
+    titles = tuple(cons if title == "cons@n" else title for title in _HEADER)
+    return (*titles, "USD") if any(_usd(result) is not None for result in results) else titles
+
+
+def _table_of(results: Sequence[Result]) -> list[str]:
+    header = _header(results)
+    return _table(header, [_row(result)[: len(header)] for result in results])
 
 
 def _row(result: Result) -> tuple[str, ...]:
-    scores = result["scores"]
+    scores, usd = result["scores"], _usd(result)
     return (
         escape(result["model"]),
         escape(result["benchmark"]),
@@ -58,6 +68,7 @@ def _row(result: Result) -> tuple[str, ...]:
         _percent(result["truncated"]),
         _percent(result["no_answer"]),
         _tokens(scores),
+        "?" if usd is None else _money(usd),
     )
 
 
@@ -70,6 +81,15 @@ def _score(score: Mapping[str, Any] | None) -> tuple[str, str]:
         return value, ""
     low, high = score["ci95"]
     return f"{value} ± {100 * score['stderr']:.2f}", f"{100 * low:.1f} – {100 * high:.1f}"
+
+
+def _usd(result: Result) -> float | None:
+    usd: float | None = (result.get("cost") or {}).get("usd")
+    return usd
+
+
+def _money(usd: float) -> str:
+    return f"{usd:,.2f}" if usd >= 0.1 or usd == 0 else f"{usd:.4f}"
 
 
 def _percent(share: float) -> str:
@@ -136,15 +156,56 @@ def _remarks(result: Result) -> Iterator[str]:
             f"of the ±, {100 * sampling:.2f} is sampling and {100 * questions:.2f} the choice of problems"
         )
     if "pass@k" in scores and result["n"] > 1:
-        parts.append(f"pass@{result['n']} {100 * scores['pass@k']['value']:.2f}")
+        parts.append(f"pass@{scores['pass@k']['k']} {100 * scores['pass@k']['value']:.2f}")
     if ties := scores.get("cons@k", {}).get("ties"):
         parts.append(_count(ties, "tied vote"))
     if unsure := counts["timeout"] + counts["error"]:
         causes = f"{_count(counts['timeout'], 'timeout')}, {_count(counts['error'], 'error')}"
         parts.append(f"{_count(unsure, 'chain')} could not be graded ({causes})")
     yield f"{label}: {'; '.join(parts)}."
+    if own := [_other(name, score) for name, score in scores.items() if name not in _KNOWN]:
+        yield f"{label}: {', '.join(own)}."
+    if early := result.get("decided"):
+        yield f"{label}: {_stopped_early(result, early)}"
+    if spent := _spent(result.get("cost") or {}):
+        yield f"{label}: {spent}."
     for warning in result.get("warnings", ()):
         yield f"{label}: WARNING: {escape(warning)}"
+
+
+def _other(name: str, score: Mapping[str, Any]) -> str:
+    """A score of which the table does not know the unit."""
+    error = "" if score["stderr"] is None else f" ± {score['stderr']:.2g}"
+    return f"{escape(name)} {score['value']:.4g}{error}"
+
+
+def _stopped_early(result: Result, early: Mapping[str, int]) -> str:
+    wanted = result["chains"] + early["chains_saved"]
+    text = (
+        f"sampling stopped once a majority was decided: {early['chains_saved']:,} of {wanted:,} chains were not "
+        f"needed on {_count(early['problems'], 'problem')}; cons@n is what all chains would give, pass@1 and the "
+        "lengths are estimates from the chains sampled, among which short ones are too many."
+    )
+    if early["undecided"]:
+        unsure = _count(early["undecided"], "problem")
+        text += f" WARNING: by today's grades {unsure} of these were not decided: cons@n may differ."
+    return text
+
+
+def _spent(cost: Mapping[str, Any]) -> str:
+    """Tokens, engine time and money, as far as they are known."""
+    parts = []
+    if cost.get("completion_tokens") is not None:
+        parts.append(f"{cost['completion_tokens']:,} tokens sampled")
+    if cost.get("prompt_tokens") is not None:
+        parts.append(f"{cost['prompt_tokens']:,} of prompts")
+    if cost.get("engine_seconds") is not None:
+        parts.append(f"{cost['engine_seconds']:,.0f} engine seconds")
+    if cost.get("device_hours") is not None:
+        parts.append(f"{cost['device_hours']:,.3g} device-hours")
+    if cost.get("usd") is not None:
+        parts.append(f"{_money(cost['usd'])} USD")
+    return ", ".join(parts)
 
 
 def _count(number: int, what: str) -> str:

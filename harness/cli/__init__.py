@@ -14,11 +14,12 @@ import click
 
 from .. import __version__
 from ..errors import HarnessError
-from ..plugins import PluginManager, load_plugins
+from ..plugins import PluginManager, PluginProblem, load_plugins
 from ..text import one_row
 
 COMMANDS: Final = {
     "run": "Sample, grade and score a model on benchmarks.",
+    "ask": "Ask a model one question and watch it answer.",
     "report": "Print the results of finished runs as one table.",
     "grade": "Grade texts against a gold: JSON lines in, JSON lines out.",
     "regrade": "Grade stored chains again; needs no model.",
@@ -78,6 +79,17 @@ def group(no_plugin: Sequence[str]) -> None:
 def say(text: str) -> None:
     """One line to standard error, with control characters taken out: it may quote a file or a model."""
     click.echo(f"harness: {one_row(text)}", err=True)
+
+
+def say_problems(plugins: PluginManager) -> None:
+    """Tell of the plugins that were skipped, and of those that are found wanting from now on."""
+
+    def tell(problem: PluginProblem) -> None:
+        say(f"plugin {problem.name} ({problem.distribution}) has a problem: {problem.reason}")
+
+    plugins.on_problem = tell
+    for problem in plugins.problems:
+        tell(problem)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

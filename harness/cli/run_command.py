@@ -2,84 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..plugins import PluginProblem
-from . import plugins_of, say
-
-
-def _sampler_options(
-    ctx: click.Context, param: click.Parameter, values: Sequence[str]
-) -> dict[str, str] | None:
-    options = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, param)
-        options[name] = text
-    return options or None
-
-
-def _say_problem(problem: PluginProblem) -> None:
-    say(f"plugin {problem.name} ({problem.distribution}) has a problem: {problem.reason}")
-
-
-@contextmanager
-def _stdout_kept_clean() -> Iterator[None]:
-    """What engines and plugins print goes to standard error, so that standard output holds the result alone."""
-    sys.stdout.flush()
-    try:
-        result = os.dup(1)
-    except OSError:  # standard output is closed
-        yield
-        return
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(result, 1)
-        os.close(result)
-
-
-class _ToStderr(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
+from . import plugins_of, say_problems
+from .engine_options import engine_options, sampling_options
+from .streams import show_warnings, stdout_kept_clean
 
 
 @click.command("run")
-@click.option(
-    "--model", "-m", help="A folder, a .gguf file, a Hub id, or a known name (harness list models)."
-)
+@engine_options
+@sampling_options
 @click.option("--bench", "-b", help="Benchmarks, separated by commas; parameters as in fresh:level=2,seed=7.")
 @click.option("--n", type=click.IntRange(1, 100_000), help="Chains per problem.")
-@click.option("--temperature", type=click.FloatRange(0, 10), help="0 is greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus sampling.")
-@click.option("--max-tokens", type=click.IntRange(1), help="Token budget of a chain.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of the run; every chain gets its own from it.")
-@click.option("--sampler", help="Engine (harness list samplers); auto picks one and says why.")
-@click.option(
-    "--sampler-option",
-    "sampler_options",
-    multiple=True,
-    callback=_sampler_options,
-    metavar="NAME=VALUE",
-    help="An option of the sampler (may be repeated).",
-)
-@click.option(
-    "--base-url", metavar="URL", help="With --sampler openai: the server, as in http://host:8000/v1."
-)
-@click.option("--model-args", metavar="K=V,...", help="With --sampler lm-eval:NAME: arguments of its model.")
-@click.option("--max-in-flight", type=click.IntRange(1), metavar="N", help="Most chains at once.")
-@click.option("--device", help="Where the model runs: cpu, cuda, cuda:1 ...")
 @click.option("--replicas", type=click.IntRange(1), metavar="N", help="Spread the run over N engines (Ray).")
 @click.option("--ray-address", metavar="ADDR", help="A Ray cluster that runs already, or auto.")
 @click.option(
@@ -93,8 +31,6 @@ class _ToStderr(logging.Handler):
 @click.option(
     "--prices", type=click.Path(path_type=Path), metavar="FILE", help="Prices by device and model (YAML)."
 )
-@click.option("--chains", type=click.Path(path_type=Path), help="With --sampler replay: the file of chains.")
-@click.option("--protocol", help="How the model is asked and sampled (harness list protocols).")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with data files; else the Hub.")
 @click.option("--limit", type=click.IntRange(1), metavar="K", help="Only the first K problems.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where run folders go.")
@@ -120,12 +56,10 @@ def command(ctx: click.Context, /, config: Path | None, as_json: bool, quiet: bo
     from .progress import open_progress
 
     plugins = plugins_of(ctx)
-    plugins.on_problem = _say_problem
-    for problem in plugins.problems:
-        _say_problem(problem)
-    logging.getLogger("harness").addHandler(_ToStderr())
+    say_problems(plugins)
+    show_warnings()
     run_config = load_config(config, flags)
     reporter = plugins.reporter("json" if as_json else "markdown")
-    with _stdout_kept_clean(), nullcontext(Progress()) if quiet else open_progress() as progress:
+    with stdout_kept_clean(), nullcontext(Progress()) if quiet else open_progress() as progress:
         results = evaluate(run_config, plugins, progress)
     click.echo(reporter.render(results), nl=False)

@@ -16,9 +16,9 @@ class PassAt1(Metric):
         self, problems: Mapping[str, Sequence[GradedChain]], protocol: Protocol
     ) -> Mapping[str, Score]:
         correct = [sum(chain.grade.correct for chain in chains) for chains in problems.values()]
-        n = protocol.n
-        value, stderr, ci95 = mean_over_problems([c / n for c in correct])
-        parts = variance_parts(correct, n)
+        counts = [len(chains) for chains in problems.values()]
+        value, stderr, ci95 = mean_over_problems([c / n for c, n in zip(correct, counts, strict=True)])
+        parts = variance_parts(correct, counts)
         details = {"stderr_sampling": parts.sampling, "stderr_questions": parts.questions}
         return {"pass@1": Score(value, stderr, ci95, details)}
 
@@ -30,12 +30,11 @@ class PassAtK(Metric):
     def compute(
         self, problems: Mapping[str, Sequence[GradedChain]], protocol: Protocol
     ) -> Mapping[str, Score]:
-        correct = [sum(chain.grade.correct for chain in chains) for chains in problems.values()]
-
-        n = protocol.n
+        counts = [(len(chains), sum(chain.grade.correct for chain in chains)) for chains in problems.values()]
+        n = min(len(chains) for chains in problems.values())  # the most chains that every problem has
 
         def at(k: int) -> list[float]:
-            return [pass_at_k(n, c, k) for c in correct]
+            return [pass_at_k(have, correct, k) for have, correct in counts]
 
         curve = {str(k): mean_over_problems(at(k)).value for k in _powers_of_two(n)}
         value, stderr, ci95 = mean_over_problems(at(n))

@@ -48,6 +48,7 @@ class Replay(Sampler):
     description = "grades the chains of a file (--chains FILE.jsonl, .jsonl.gz or .parquet); needs no model"
     options: ClassVar = {"chains": "file with one chain a row"}
     needs_weights = False
+    runs_here = False
 
     def fit(self, model: ResolvedModel) -> Fit:
         return Fit(0, "")  # never by itself: it is asked for with --chains

@@ -95,7 +95,7 @@ def test_an_unknown_key_in_a_run_file_names_the_closest_one(harness: Command, tm
     ("text", "expected"),
     [
         ("n: [1", "is not valid YAML"),
-        ("- a\n", "a run file is a mapping"),
+        ("- a\n", "is to be a mapping"),
         ("bench: aime25\nn: none\n", "n: Input should be a valid integer"),
         ("bench: aime25\ntemperature: .inf\n", "temperature"),
         ("model: !!python/object/apply:os.system ['true']\n", "is not valid YAML"),

@@ -60,7 +60,7 @@ def test_one_problem_has_a_value_and_no_error_bar() -> None:
 
 def test_the_parts_of_the_standard_error_add_up() -> None:
     correct, n = [0, 3, 8, 5, 8, 1], 8
-    parts = variance_parts(correct, n)
+    parts = variance_parts(correct, [n] * len(correct))
     total = mean_over_problems([c / n for c in correct]).stderr
     assert parts.sampling is not None
     assert parts.questions is not None
@@ -71,17 +71,17 @@ def test_the_parts_of_the_standard_error_add_up() -> None:
 def test_the_sampling_part_by_hand() -> None:
     # p = 1/2 with n = 5: p(1-p)/(n-1) = 1/16 for each of two problems; variance of the mean is 1/16 / 2.
     # (2 of 5 and 3 of 5: 0.24 / 4 = 0.06 each.)
-    assert variance_parts([2, 3], 5).sampling == pytest.approx(math.sqrt(0.06 / 2))
+    assert variance_parts([2, 3], [5, 5]).sampling == pytest.approx(math.sqrt(0.06 / 2))
 
 
 def test_chains_that_always_agree_have_no_sampling_error() -> None:
-    parts = variance_parts([0, 4, 4], 4)
+    parts = variance_parts([0, 4, 4], [4, 4, 4])
     assert parts.sampling == 0
     assert parts.questions == pytest.approx(stats.sem([0, 1, 1]))
 
 
 def test_a_single_chain_per_problem_cannot_tell_the_parts_apart() -> None:
-    assert variance_parts([0, 1, 1], 1) == (None, None)
+    assert variance_parts([0, 1, 1], [1, 1, 1]) == (None, None)
 
 
 def test_percentile_interpolates() -> None:
