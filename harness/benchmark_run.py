@@ -74,7 +74,7 @@ class BenchmarkRun:
         self._grades: dict[Key, Grade] = {}
         self._lengths: dict[Key, Length] = {}
         self._prices = prices or Prices()
-        self._stops_when_decided = stop_when_decided
+        self.stops_when_decided = stop_when_decided
         self._ballots: dict[str, Ballot] = defaultdict(partial(Ballot, info.protocol.n))
         self._decided: set[str] = set()
         self._told: set[str] = set()
@@ -114,7 +114,7 @@ class BenchmarkRun:
         if missing := self._lengths.keys() - self._grades.keys():
             for chain in self.folder.chains(self._order, only=missing):
                 self._grade(chain)
-            if self._stops_when_decided:
+            if self.stops_when_decided:
                 self._grader.finish()
 
     @property
@@ -188,7 +188,7 @@ class BenchmarkRun:
             self._plugins.tell("harness_chain_graded", note, run=self.info, chain=chain, grade=grade)
 
     def _count_vote(self, problem_id: str, index: int, grade: Grade) -> None:
-        if self._stops_when_decided and index < self.info.protocol.n:
+        if self.stops_when_decided and index < self.info.protocol.n:
             ballot = self._ballots[problem_id]
             ballot.add(grade.answer_class)
             if ballot.decided:

@@ -16,7 +16,7 @@ from .errors import HarnessError, one_line
 from .progress import Progress
 from .provenance import session
 from .records import Chain, ChainKey, Request
-from .schedule import longest_first
+from .schedule import ROUND, longest_first
 from .selection import Selection
 
 _NOTE_SECONDS: Final = 30.0
@@ -55,7 +55,8 @@ def sample_pending(
         for run in waiting
         for problem_id, tokens in run.expected_tokens().items()
     }
-    ordered = longest_first(requests, expected)
+    may_stop = any(run.stops_when_decided for run in waiting)
+    ordered = longest_first(requests, expected, at_once=ROUND if may_stop else None)
     longest = max(request.prompt.size for request in requests)
     opening = selection.opening(protocol.settings, longest_prompt=longest)
     meter = Meter()

