@@ -305,13 +305,17 @@ class RunFolder:
                     "messages": []
                     if hidden
                     else [{"role": m.role, "content": m.content} for m in prompt.messages],
+                    "prompt": None if hidden else prompt.text,
+                    "stop": [] if hidden else list(prompt.stop),
                 }
             )
             for problem, prompt in zip(problems, prompts, strict=True)
         ]
         message = pa.struct([("role", pa.string()), ("content", pa.string())])
-        texts = [(name, pa.string()) for name in ("id", "text", "gold", "metadata")]
-        lists = [("choices", pa.list_(pa.string())), ("messages", pa.list_(message))]
+        texts = [(name, pa.string()) for name in ("id", "text", "gold", "metadata", "prompt")]
+        lists = [(name, pa.list_(pa.string())) for name in ("choices", "stop")] + [
+            ("messages", pa.list_(message))
+        ]
         self._write_table("problems.parquet", table_of(lines, pa.schema([*texts, *lists])))
 
     def write_grades(self, grades: Mapping[Key, Grade], grader: str, order: Sequence[str]) -> None:

@@ -101,6 +101,11 @@ def _benchmark_lines(
     for message in prompt.messages:
         yield f"--- {message.role}"
         yield message.content
+    if prompt.text is not None:
+        yield "--- as it stands, without a chat template"
+        yield prompt.text
+    if prompt.stop:
+        yield f"--- ends at {', '.join(map(repr, prompt.stop))}"
 
 
 def _facts(component: Any) -> Iterator[str]:

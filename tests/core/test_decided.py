@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from harness.decided import Ballot, decided
 from harness.plugins import PluginManager, load_plugins
 from harness.regrade import regrade
 from harness.run import evaluate
+from harness.store import RunFolder
 
 
 @given(
@@ -56,9 +58,10 @@ class Letters(Benchmark):
 
     name = "letters"
     normalizer = "integer"
+    parameters = {"size": 3}  # noqa: RUF012
 
     def problems(self, data: object) -> list[Problem]:
-        return [Problem(f"p{i}", "x" * i, str(i)) for i in range(3)]
+        return [Problem(f"p{i}", "x" * i, str(i)) for i in range(self.values["size"])]
 
 
 class Counted(Sampler):
@@ -189,3 +192,38 @@ def test_a_reader_is_told_what_early_stopping_means_for_the_numbers(
     table = manager.reporter("markdown").render([run(stop_when_decided=True)])
     assert "3 of 24 chains were not needed on 1 problem" in table
     assert "pass@1 and the lengths are estimates" in table
+
+
+def test_sixty_four_stored_chains_a_problem_vote_alike_early_or_in_full(
+    manager: PluginManager, tmp_path: Path, write_chains: Callable[..., Path]
+) -> None:
+    """Twelve problems from unanimous to hopeless, their chains in the random order in which an engine ends them."""
+    draw = random.Random(7)
+    rows = []
+    for number in range(12):
+        odds = [12 - number, number, 1, 1]
+        for index in range(64):
+            answer = draw.choices([str(number), "901", "902", None], odds)[0]
+            text = "no idea" if answer is None else f"\\boxed{{{answer}}}"
+            rows.append({"problem_id": f"p{number}", "index": index, "text": text, "completion_tokens": 50})
+    draw.shuffle(rows)
+    chains = write_chains(rows)
+
+    def winners(stop: bool, results: Path) -> tuple[dict[str, set[str]], dict[str, Any]]:
+        flags = {"bench": "letters:size=12", "sampler": "replay", "chains": chains, "model": "m", "n": 64}
+        asked = load_config(None, {**flags, "results": results, "stop_when_decided": stop})
+        (result,) = evaluate(asked, manager)
+        stored = RunFolder.of(Path(result["path"])).read_grades()
+        assert stored is not None
+        votes: dict[str, Counter[str]] = {f"p{number}": Counter() for number in range(12)}
+        for (problem, _), grade in stored.grades.items():
+            if grade.answer_class is not None:
+                votes[problem][grade.answer_class] += 1
+        return {p: {a for a in v if v[a] == max(v.values())} for p, v in votes.items()}, result
+
+    early, stopped = winners(True, tmp_path / "early")
+    full, complete = winners(False, tmp_path / "full")
+    assert early == full
+    assert stopped["scores"]["cons@k"] == complete["scores"]["cons@k"]
+    assert stopped["decided"]["chains_saved"] > 100
+    assert stopped["chains"] == 12 * 64 - stopped["decided"]["chains_saved"]
