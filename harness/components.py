@@ -139,8 +139,8 @@ class Normalizer(ABC):
         """Whether the answer equals the gold."""
         return Verdict(self.key(answer) == self.key(gold), "key")
 
-    def vote(self, answer: str, gold: str) -> str:
-        """The key under which an answer to a problem with this gold votes.
+    def vote(self, answer: str, gold: str) -> str | None:
+        """The key under which an answer to a problem with this gold votes; None abstains.
 
         `key`, unless the gold says how the answer is to be read: beside the gold 5 an answer of "5 cm" is 5.
         """

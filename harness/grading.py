@@ -32,6 +32,8 @@ class _Judgement:
     status: Status
     answer_class: str | None
     rule: str
+    answer: str | None = None
+    """What the answer comes to, where the comparison says it."""
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -115,7 +117,7 @@ class Grader:
         if key is None:
             return None
         status: Status = "correct" if verdict.same else "incorrect"
-        return _Judgement(status, key, verdict.rule, verdict.scores)
+        return _Judgement(status, key, verdict.rule, verdict.answer, verdict.scores)
 
     def _answer_judged(self, memo: tuple[str, str], future: Future[dict[str, Any]]) -> None:
         judged = self._judgement(future, memo[1])
@@ -144,11 +146,13 @@ class Grader:
         except TaskError as error:
             return _Judgement("error", own_class, str(error))
         status: Status = "correct" if reply["same"] else "incorrect"
-        return _Judgement(status, reply["key"], reply["comparison"], reply.get("scores") or {})
+        scores = reply.get("scores") or {}
+        return _Judgement(status, reply["key"], reply["comparison"], reply["answer"], scores)
 
     def _grade(self, found: Extraction, judged: _Judgement) -> Grade:
-        answer_class = found.answer if self._by_spelling else judged.answer_class
-        return Grade(judged.status, found.answer, answer_class, f"{found.rule}/{judged.rule}", judged.scores)
+        answer = found.answer if judged.answer is None else judged.answer
+        answer_class = answer if self._by_spelling else judged.answer_class
+        return Grade(judged.status, answer, answer_class, f"{found.rule}/{judged.rule}", judged.scores)
 
     # -- the pool --------------------------------------------------------------------------------
 

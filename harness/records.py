@@ -142,6 +142,8 @@ class Verdict:
 
     same: bool
     rule: str
+    answer: str | None = None
+    """What the answer comes to, where only the comparison can tell; None leaves it as it was extracted."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """More figures of this comparison by name, for graders that give partial credit or apply several rules.
     Their means over chains, then problems, stand beside pass@1 in the run's scores."""

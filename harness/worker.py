@@ -34,8 +34,9 @@ def judge(normalizer: Normalizer, task: dict[str, Any]) -> dict[str, Any]:
     if "gold" in task:
         verdict = normalizer.same(answer, task["gold"])
         result["same"], result["comparison"] = verdict.same, verdict.rule
+        if verdict.answer is not None:
+            result["answer"] = verdict.answer
         result["scores"] = {str(name): float(value) for name, value in verdict.scores.items()}
-    if "gold" in task:
         # All correct answers vote together, however they are written.
         result["key"] = normalizer.vote(task["gold"] if result["same"] else answer, task["gold"])
     else:

@@ -31,7 +31,7 @@ class Partial(Normalizer):
 
     def same(self, answer: str, gold: str) -> Verdict:
         share = len(set(answer) & set(gold)) / len(set(gold))
-        return Verdict(answer == gold, "letters", {"share": share, "length": len(answer)})
+        return Verdict(answer == gold, "letters", scores={"share": share, "length": len(answer)})
 
     def quick_same(self, answer: str, gold: str) -> Verdict:
         return self.same(answer, gold)
@@ -104,7 +104,7 @@ def test_figures_come_back_from_a_worker_process(tmp_path: Path, monkeypatch: py
         "class Slowly(Normalizer):\n"
         "    name = 'slowly'\n"
         "    def extract(self, text): return Extraction(text, 'all')\n"
-        "    def same(self, answer, gold): return Verdict(True, 'always', {'half': 0.5})\n"
+        "    def same(self, answer, gold): return Verdict(True, 'always', 'its end', {'half': 0.5})\n"
         "@hookimpl\n"
         "def harness_normalizers(): return [Slowly()]\n"
     )
@@ -124,3 +124,4 @@ def test_figures_come_back_from_a_worker_process(tmp_path: Path, monkeypatch: py
     finally:
         pool.close()
     assert grades[0].scores == {"half": 0.5}
+    assert grades[0].answer == "its end"
