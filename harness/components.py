@@ -264,6 +264,11 @@ class Sampler(ABC):
         """What of this sampler decides which chains come out, for the run's fingerprint. JSON-able."""
         return {"sampler": self.name}
 
+    def devices(self, options: Mapping[str, str]) -> int:
+        """How many graphics processors one engine occupies where there are any; 0 where it uses the processor alone.
+        Replicas are placed by it."""
+        return 1
+
     def default_model(self, options: Mapping[str, str]) -> str | None:
         """For samplers that hold finished chains: the model that wrote them, where the user did not say."""
         return None

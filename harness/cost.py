@@ -105,12 +105,7 @@ def _pair(file: Path, name: str, price: object) -> tuple[float, float]:
 
 
 class Meter:
-    """Counts what a session costs each of its benchmarks, from when it is made.
-
-    Args:
-        devices: how many devices the engine occupies; 0 where it occupies none of ours (a server, stored chains).
-        device: what they are.
-    """
+    """Counts what a session costs each of its benchmarks, from when it is made."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -120,9 +115,15 @@ class Meter:
         self._chains: Counter[str] = Counter()
         self._prompt: Counter[str] = Counter()
         self._completion: Counter[str] = Counter()
-        self.devices = 0
-        self.device: str | None = None
+        self._devices = 0
+        self._device: str | None = None
+        self._device_seconds: Counter[str] = Counter()
         self.usage: Mapping[str, int] | None = None
+
+    def occupies(self, devices: int, device: object = None) -> None:
+        """How many devices of ours the engine occupies by now (servers and stored chains: 0), and what they are."""
+        self._devices = devices
+        self._device = None if device is None else str(device)
 
     def add(self, chain: Chain) -> None:
         label = chain.benchmark
@@ -145,7 +146,9 @@ class Meter:
             return
         now = self._clock()
         for label, tokens in self._window.items():
-            self._seconds[label] += (now - self._settled) * tokens / whole  # type: ignore[assignment]
+            seconds = (now - self._settled) * tokens / whole
+            self._seconds[label] += seconds  # type: ignore[assignment]
+            self._device_seconds[label] += seconds * self._devices  # type: ignore[assignment]
         self._window.clear()
         self._settled = now
 
@@ -156,10 +159,10 @@ class Meter:
             "prompt_tokens": self._prompt[label],
             "completion_tokens": self._completion[label],
         }
-        if self.devices:
-            seconds = float(self._seconds[label])
-            found |= {"engine_seconds": round(seconds, 2), "devices": self.devices, "device": self.device}
-            found["device_hours"] = round(seconds * self.devices / _HOUR, 6)
+        if self._devices:
+            found |= {"engine_seconds": round(float(self._seconds[label]), 2), "devices": self._devices}
+            found["device"] = self._device
+            found["device_hours"] = round(self._device_seconds[label] / _HOUR, 6)
         if self.usage is not None:
             found["billed"] = {
                 name: round(self.usage.get(name, 0) * _share(own[label], own.total()))

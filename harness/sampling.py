@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .benchmark_run import BenchmarkRun
-from .components import Cluster, Engine, Opening, Protocol
+from .components import Cluster, Engine, Opening, Protocol, Sampler
 from .cost import Meter
 from .errors import HarnessError, one_line
 from .progress import Progress
@@ -61,15 +61,12 @@ def sample_pending(
     opening = selection.opening(protocol.settings, longest_prompt=longest)
     meter = Meter()
     with open_engine(opening, replicas) as engine:
-        info = engine.info
-        meter.devices = _devices(info.get("devices"), selection)
-        meter.device = str(info["device"]) if "device" in info else None
         count = None if replicas is None else replicas.count
         for run in waiting:
             run.begin_session(session(selection, engine, protocol.n, len(run.folder.keys), count))
         _warn_of_short_context(engine, protocol, progress)
         progress.sampling()
-        Sampling(waiting, ordered, engine, meter, finish, opening.sampler.name).run()
+        Sampling(waiting, ordered, engine, meter, finish, opening.sampler).run()
 
 
 class Sampling:
@@ -78,7 +75,7 @@ class Sampling:
     Args:
         requests: in the order in which they are to be begun.
         finish: is called with each run whose last wanted chain is stored.
-        sampler: the engine's name, for what goes wrong inside it.
+        sampler: what opened the engine.
     """
 
     def __init__(
@@ -88,7 +85,7 @@ class Sampling:
         engine: Engine,
         meter: Meter,
         finish: Callable[[BenchmarkRun], None],
-        sampler: str,
+        sampler: Sampler,
     ) -> None:
         self._runs = {run.info.benchmark: run for run in runs}
         self._requests = requests
@@ -137,6 +134,8 @@ class Sampling:
 
     def _note(self) -> None:
         """Write the cost of each run's session down."""
+        info = self._engine.info  # replicas of a cluster come and go
+        self._meter.occupies(_devices(info.get("devices"), self._sampler), info.get("device"))
         self._meter.usage = self._engine.usage
         self._meter.settle()
         for label, run in self._runs.items():
@@ -146,7 +145,7 @@ class Sampling:
         """The engine's chains; what goes wrong inside it is told as one line."""
         requests = (request for request in self._requests if request.key in self._wanted)
         asked = requests if self._engine.lazy else list(requests)
-        with _blamed_on(self._sampler), closing(self._engine.sample(asked)) as chains:  # type: ignore[type-var]
+        with _blamed_on(self._sampler.name), closing(self._engine.sample(asked)) as chains:  # type: ignore[type-var]
             while True:
                 try:
                     chain = next(chains)
@@ -183,11 +182,11 @@ def _blamed_on(sampler: str) -> Iterator[None]:
         ) from error
 
 
-def _devices(said: object, selection: Selection) -> int:
+def _devices(said: object, sampler: Sampler) -> int:
     """How many devices of ours the engine occupies; servers and stored chains occupy none."""
     if isinstance(said, int):
         return said
-    return 1 if selection.sampler.needs_weights else 0
+    return 1 if sampler.needs_weights else 0
 
 
 def _warn_of_short_context(engine: Engine, protocol: Protocol, progress: Progress) -> None:

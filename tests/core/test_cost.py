@@ -24,7 +24,7 @@ def chain(label: str, tokens: int, prompt: int = 0) -> Chain:
 def test_engine_time_is_divided_by_the_tokens_that_each_benchmark_got() -> None:
     time = 0.0
     meter = Meter(clock=lambda: time)
-    meter.devices = 2
+    meter.occupies(2)
     meter.add(chain("a", 299))
     meter.add(chain("b", 99))
     time = 8.0

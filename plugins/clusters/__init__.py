@@ -1,0 +1,1 @@
+"""Clusters: spread a run over several engines."""
