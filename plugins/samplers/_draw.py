@@ -5,13 +5,19 @@ from __future__ import annotations
 import torch
 
 _TOP = 256
+_CELLS = 1 << 24
+"""Probabilities that are worked on at a time."""
+
+WORKSPACE = _CELLS * 4 * 4
+"""Most bytes that drawing takes besides the logits: four float32 numbers for each of `_CELLS` probabilities. Sorting
+takes more for each, and is done on an eighth of them at a time."""
 
 
 def draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
     """The next token of every row, by inverting the cumulated distribution at the row's own random number.
 
     Args:
-        logits: [rows, vocabulary].
+        logits: [rows, vocabulary], of any precision: probabilities are float32.
         uniforms: [rows], float64 in [0, 1).
         temperature: 0 takes the likeliest token.
         top_p: the tokens are drawn from the smallest set of the likeliest ones whose mass reaches this.
@@ -21,15 +27,27 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p
     """
     if temperature <= 0:
         return logits.argmax(-1)
-    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
+    rows = max(1, _CELLS // logits.shape[-1])
+    parts = [
+        _draw(some, numbers, temperature, top_p)
+        for some, numbers in zip(logits.split(rows), uniforms.split(rows), strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
+    # Every row's likeliest token gets 0 first: at a low temperature large logits would not fit otherwise.
+    scaled = (logits.float() - logits.amax(-1, keepdim=True).float()).div_(temperature)
+    probabilities = torch.softmax(scaled, dim=-1)
+    del scaled
     if top_p >= 1:
         mass = probabilities.cumsum(-1)
         return _invert(mass, uniforms * mass[:, -1], mass.shape[-1])
     # The set is nearly always among a few hundred tokens: sorting all 150,000 would take a third of the time.
     tokens = _nucleus(probabilities, uniforms, top_p, min(_TOP, logits.shape[-1]))
     wide = (tokens < 0).nonzero().flatten()
-    if len(wide):
-        tokens[wide] = _nucleus(probabilities[wide], uniforms[wide], top_p, logits.shape[-1])
+    for some in wide.split(max(1, _CELLS // 8 // logits.shape[-1])) if len(wide) else ():
+        tokens[some] = _nucleus(probabilities[some], uniforms[some], top_p, logits.shape[-1])
     return tokens
 
 

@@ -1,200 +1,134 @@
-"""The sampling loop over a transformers model. Imports torch: import it only when a model is to be loaded."""
+"""The engine over a transformers model. Imports torch: import it only when a model is to be loaded."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from harness import Chain, Engine, HarnessError, Prompt, Request, SamplingSettings
+from harness import Chain, ChainKey, Engine, HarnessError, Prompt, Request, SamplingSettings
 
 from ._device import available_memory
-from ._draw import draw
-from ._kv_cache import KeyValues
+from ._transformers_batch import Ids, Row
+from ._transformers_load import Loaded, load, one_line
+from ._transformers_loop import Sampling, empty_cache
+from ._transformers_memory import Footprint
 
-_MAX_ROWS = 256
-_MEMORY_SHARE = {"cuda": 0.85, "cpu": 0.5, "mps": 0.5}
-_UNIFORMS = 256  # random numbers drawn at a time
+_MAX_ROWS = {"cuda": 256, "cpu": 128}
+_MEMORY_SHARE = {"cuda": 0.9, "cpu": 0.5}  # of what is free once the weights are in
+_ELSEWHERE = 0.5
+_TEMPLATE = 64  # tokens that a chat template may add
+_UNKNOWN = 256  # tokens by which a prompt may be longer than one of twice the first one's length
 
 
-def load(
+def open_engine(
     path: Path, settings: SamplingSettings, device: str, dtype: str, max_rows: int | None
 ) -> TransformersEngine:
-    """Load a folder of safetensors, or a GGUF file, and its tokenizer. Runs no code that comes with the model."""
-    target = _device(device)
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    folder = path
-    if path.is_file():
-        folder, options["gguf_file"] = path.parent, path.name
-    kind = dtype if dtype != "auto" else ("auto" if target.type == "cuda" else "float32")
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **options)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=kind if kind == "auto" else getattr(torch, kind),
-            use_safetensors=True,
-            **options,
-        )
-        model = model.to(target).eval()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise HarnessError(f"transformers cannot load {path}: {one_line(error)}") from None
-    return TransformersEngine(model, tokenizer, settings, max_rows)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise HarnessError(f"sampler option device={name!r} cannot be used here: {one_line(error)}") from None
-    return device
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """Requests that share a prompt."""
-
-    ids: list[int]
-    budget: int
-    """Most tokens to generate: the protocol's, or what the model's context leaves."""
-    requests: deque[Request]
-
-
-@dataclass(slots=True, eq=False)
-class _Row:
-    """One chain in the making."""
-
-    request: Request
-    group: _Group
-    tokens: list[int] = field(default_factory=list)
-    finished: bool = False
-    _random: Any = None
-    _uniforms: tuple[int, list[float]] = (-1, [])
-
-    def uniform(self) -> float:
-        """The random number in [0, 1) for the next token: the same one if asked again for that token."""
-        block, at = divmod(len(self.tokens), _UNIFORMS)
-        if block != self._uniforms[0]:
-            if self._random is None:
-                self._random = torch.Generator().manual_seed(self.request.seed)
-            numbers = torch.rand(_UNIFORMS, generator=self._random, dtype=torch.float64)
-            self._uniforms = (block, numbers.tolist())
-        return self._uniforms[1][at]
+    """Load a folder of safetensors, or a GGUF file."""
+    return TransformersEngine(load(path, device, dtype), settings, max_rows)
 
 
 class TransformersEngine(Engine):
-    """A loaded model. One step of the loop is one forward pass that gives every row its next token."""
+    """A loaded model. One step of its loop is one forward pass that gives every chain in flight its next token."""
 
-    def __init__(self, model: Any, tokenizer: Any, settings: SamplingSettings, max_rows: int | None) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._settings = settings
-        self._config = model.config.get_text_config(decoder=True)
-        if set(getattr(self._config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}:
-            raise HarnessError(
-                f"the transformers sampler does not run {self._config.model_type} models: they have layers other "
-                "than attention"
-            )
-        self._context = int(getattr(self._config, "max_position_embeddings", None) or 1 << 30)
-        self._stop_ids = _stop_ids(model, tokenizer)
+    lazy = True
+
+    def __init__(self, loaded: Loaded, settings: SamplingSettings, max_rows: int | None) -> None:
+        self.model: Any = loaded.model
+        self.settings = settings
+        self.device: torch.device = loaded.model.device
+        self._tokenizer = loaded.tokenizer
+        self._context = int(getattr(loaded.config, "max_position_embeddings", None) or 1 << 30)
+        self._footprint = Footprint.of(loaded.model, loaded.config, loaded.layers)
+        self._stop_ids = _stop_ids(loaded.model, loaded.tokenizer)
         # Think tags must stay in the text; where a model calls them special, nothing special is left out.
-        self._skip_special = "<think>" not in tokenizer.all_special_tokens
-        self._max_rows = max_rows
+        self._skip_special = "<think>" not in loaded.tokenizer.all_special_tokens
+        self._most_rows = max_rows or _MAX_ROWS.get(self.device.type, 128)
+        self._dropped: frozenset[ChainKey] = frozenset()
+        self._lock = threading.Lock()
+        self._usage = {"prompt_tokens": 0, "completion_tokens": 0}
 
     @property
     def info(self) -> Mapping[str, Any]:
-        device = self._model.device
-        cuda = device.type == "cuda"
+        cuda = self.device.type == "cuda"
+        longest = min(self.settings.longest_prompt + _TEMPLATE, self._context)
+        columns = min(self._context, longest + self.settings.max_tokens)
         return {
             "engine": "transformers",
             "version": transformers.__version__,
             "torch": str(torch.__version__),
-            "device": torch.cuda.get_device_name(device) if cuda else str(device),
-            "precision": str(self._model.dtype).removeprefix("torch."),
+            "device": torch.cuda.get_device_name(self.device) if cuda else str(self.device),
+            "devices": 1,
+            "precision": str(self.model.dtype).removeprefix("torch."),
             "context": self._context,
+            "max_in_flight": max(1, self.rows_that_fit(columns, longest)),
             "batch_invariant": False,
         }
 
+    @property
+    def usage(self) -> Mapping[str, int]:
+        return dict(self._usage)
+
+    def used(self, *, prompt: int = 0, completion: int = 0) -> None:
+        """Count tokens that were read and drawn."""
+        self._usage["prompt_tokens"] += prompt
+        self._usage["completion_tokens"] += completion
+
     def close(self) -> None:
         """Give the memory back."""
-        self._model = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self.model = None
+        empty_cache()
 
     def sample(self, requests: Iterable[Request]) -> Iterator[Chain]:
-        by_prompt: dict[Prompt, list[Request]] = {}
-        for request in requests:
-            by_prompt.setdefault(request.prompt, []).append(request)
-        pending = deque(self._group(members) for members in by_prompt.values())
-        room = self._rows_that_fit(pending)
-        batch = _Batch()
-        while pending or batch.flying:
-            try:
-                with torch.inference_mode():
-                    if pending and room - len(batch.flying) >= max(1, room // 4):
-                        self._fill(batch, pending, room)
-                    else:
-                        self._advance(batch)
-            except RuntimeError as error:  # torch.OutOfMemoryError is one
-                if not _out_of_memory(error):
-                    raise HarnessError(f"transformers failed: {one_line(error)}") from None
-                room = _shrink(batch, pending, room)
-            for row in batch.land():
-                yield self._chain(row)
+        with self._lock:
+            self._dropped = frozenset()
+        return Sampling(self, requests).chains()
 
-    def _fill(self, batch: _Batch, pending: deque[_Group], room: int) -> None:
-        """Let more chains in: their prompts are read, each once, and their first tokens drawn."""
-        parts = [(batch.cache, batch.living())] if batch.cache is not None and batch.flying else []
-        rows = list(batch.flying)
-        while pending and len(batch.flying) < room:
-            group = pending[0]
-            new = []
-            while group.requests and len(batch.flying) < room:
-                new.append(_Row(group.requests.popleft(), group))
-                batch.flying.append(new[-1])
-            if not group.requests:
-                pending.popleft()
-            cache = KeyValues.empty(self._model.device)
-            logits = cache.forward(self._model, torch.tensor([group.ids], device=self._model.device))
-            self._draw(logits.expand(len(new), -1), new)
-            parts.append((cache, [0] * len(new)))
-            rows += new
-        batch.cache = KeyValues.stack(parts)
-        batch.rows = list(rows)
+    def drop(self, keys: Collection[ChainKey]) -> None:
+        with self._lock:
+            self._dropped = self._dropped | frozenset(keys)
 
-    def _advance(self, batch: _Batch) -> None:
-        """One more token for every chain in flight."""
-        gone = len(batch.rows) - len(batch.flying)
-        if gone >= max(1, len(batch.rows) // 8):
-            assert batch.cache is not None
-            batch.cache = KeyValues.stack([(batch.cache, batch.living())])
-            batch.rows = list(batch.flying)
-        assert batch.cache is not None
-        last = [[row.tokens[-1] if row is not None else 0] for row in batch.rows]
-        logits = batch.cache.forward(self._model, torch.tensor(last, device=self._model.device))
-        self._draw(logits, batch.rows)
+    def stream(self, request: Request, on_text: Callable[[str], None]) -> Chain:
+        for chain in Sampling(self, [request], on_text).chains():
+            return chain
+        raise HarnessError("the engine gave no answer")
 
-    def _draw(self, logits: torch.Tensor, rows: Sequence[_Row | None]) -> None:
-        greedy = self._settings.temperature <= 0
-        numbers = [0.0 if greedy or row is None else row.uniform() for row in rows]
-        uniforms = torch.tensor(numbers, dtype=_float(logits.device), device=logits.device)
-        tokens = draw(logits, uniforms, self._settings.temperature, self._settings.top_p).tolist()
-        for row, token in zip(rows, tokens, strict=True):
-            if row is not None:
-                row.tokens.append(token)
-                row.finished = token in self._stop_ids or len(row.tokens) >= row.group.budget
+    def dropped(self, request: Request) -> bool:
+        """Whether the request's chain is no longer wanted."""
+        return bool(self._dropped) and request.key in self._dropped
 
-    def _group(self, requests: Sequence[Request]) -> _Group:
-        problem = requests[0].key.problem_id
-        messages = [{"role": m.role, "content": m.content} for m in requests[0].prompt.messages]
+    def ids(self, request: Request) -> Ids:
+        """The request's prompt as tokens.
+
+        Raises:
+            HarnessError: the model's template cannot render it, or the context leaves no room for an answer.
+        """
+        prompt, problem = request.prompt, request.key.problem_id
+        if prompt.text is not None:
+            ids = list(self._tokenizer(prompt.text)["input_ids"])
+        else:
+            ids = list(
+                self._tokenizer(self._rendered(prompt, problem), add_special_tokens=False)["input_ids"]
+            )
+        if not ids:
+            raise HarnessError(f"the prompt of problem {problem} is empty")
+        budget = min(self.settings.max_tokens, self._context - len(ids))
+        if budget < 1:
+            raise HarnessError(
+                f"the prompt of problem {problem} has {len(ids):,} tokens and the model's context is "
+                f"{self._context:,}: leave the problem out or use a model with a longer context"
+            )
+        # A special token is no part of the text, so as a stop text it has to be known by its id.
+        special = [text for text in prompt.stop if text in self._tokenizer.all_special_tokens]
+        end = self._stop_ids | set(self._tokenizer.convert_tokens_to_ids(special))
+        return Ids(prompt, ids, budget, frozenset(end))
+
+    def _rendered(self, prompt: Prompt, problem: str) -> str:
+        messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
         if not self._tokenizer.chat_template:
             raise HarnessError(
                 "the model's tokenizer has no chat template: add chat_template.jinja to its folder"
@@ -207,96 +141,48 @@ class TransformersEngine(Engine):
             raise HarnessError(
                 f"the model's chat template cannot render problem {problem}: {one_line(error)}"
             ) from None
-        ids = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-        budget = min(self._settings.max_tokens, self._context - len(ids))
-        if budget < 1:
-            raise HarnessError(
-                f"the prompt of problem {problem} has {len(ids):,} tokens and the model's context is "
-                f"{self._context:,}: leave the problem out or use a model with a longer context"
+        return str(text)
+
+    def columns(self, first: Ids) -> int:
+        """Tokens of the longest chain that is to be expected, prompt included, by the first prompt."""
+        known, own = self.settings.longest_prompt, len(first.ids)
+        if not known:
+            longest = 2 * own + _UNKNOWN
+        else:
+            # Bytes are a far bound for tokens; other prompts will be much like the first.
+            likely = 1.5 * known * own / max(1, first.prompt.size)
+            longest = max(own, min(known, round(likely))) + _TEMPLATE
+        return min(self._context, longest + self.settings.max_tokens)
+
+    def rows_that_fit(self, columns: int, prompt: int) -> int:
+        """How many chains of full length memory holds, up to the most that there may be; 0: not one."""
+        empty_cache()
+        share = _MEMORY_SHARE.get(self.device.type, _ELSEWHERE)
+        free = _free_memory(self.device) * share
+        return min(self._most_rows, self._footprint.rows(free, columns, self.settings.max_tokens, prompt))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return str(
+            self._tokenizer.decode(
+                list(tokens), skip_special_tokens=self._skip_special, clean_up_tokenization_spaces=False
             )
-        return _Group(ids, budget, deque(requests))
-
-    def _rows_that_fit(self, groups: Sequence[_Group]) -> int:
-        """How many chains of full length memory holds."""
-        longest = max((len(group.ids) + group.budget for group in groups), default=1)
-        c, size = self._config, self._model.dtype.itemsize
-        heads = c.num_attention_heads
-        head_size = getattr(c, "head_dim", None) or c.hidden_size // heads
-        kv_heads = getattr(c, "num_key_value_heads", None) or heads
-        # Keys and values of all layers, and those of one layer repeated for every head of attention.
-        token = 2 * head_size * size * (c.num_hidden_layers * kv_heads + heads)
-        row = longest * token + c.vocab_size * 4 * 6  # logits, and what drawing from them takes
-        most = min(_MAX_ROWS, self._max_rows or _MAX_ROWS)
-        return max(1, min(most, int(_free_memory(self._model.device) // row)))
-
-    def _chain(self, row: _Row) -> Chain:
-        stopped = row.tokens[-1] in self._stop_ids
-        text = self._tokenizer.decode(
-            row.tokens[:-1] if stopped else row.tokens,
-            skip_special_tokens=self._skip_special,
-            clean_up_tokenization_spaces=False,
         )
+
+    def chain(self, row: Row) -> Chain:
+        ended = row.tokens[-1] in row.prompt.end
+        tokens = row.tokens[:-1] if ended else row.tokens
         return row.request.chain(
-            text,
-            finish_reason="stop" if stopped else "length",
+            self.text(tokens) if row.text is None else row.text.finish(),
+            finish_reason=row.finished,
             completion_tokens=len(row.tokens),
-            prompt_tokens=len(row.group.ids),
+            prompt_tokens=len(row.prompt.ids),
         )
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The chains in flight."""
-
-    flying: list[_Row] = field(default_factory=list)
-    rows: list[_Row | None] = field(default_factory=list)
-    """The same in the order of the cache's rows; None where a chain has ended and its row is still there."""
-    cache: KeyValues | None = None
-
-    def living(self) -> list[int]:
-        return [number for number, row in enumerate(self.rows) if row is not None]
-
-    def land(self) -> list[_Row]:
-        """Take out the chains that have ended."""
-        landed = [row for row in self.flying if row.finished]
-        if landed:
-            self.flying = [row for row in self.flying if not row.finished]
-            self.rows = [None if row is None or row.finished else row for row in self.rows]
-        return landed
-
-
-def _shrink(batch: _Batch, pending: deque[_Group], room: int) -> int:
-    """After running out of memory: half as many chains at once. Those in flight start again with the same random
-    numbers, so they come out the same."""
-    flying = len(batch.flying)
-    if flying <= 1:
-        raise HarnessError(
-            "there is not enough memory for one chain: lower --max-tokens, use a smaller model or dtype=bfloat16"
-        )
-    for row in reversed(batch.flying):
-        row.group.requests.appendleft(row.request)
-        if row.group not in pending:
-            pending.appendleft(row.group)
-    batch.flying, batch.rows, batch.cache = [], [], None
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return max(1, min(room, flying) // 2)
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "allocate memory" in text
 
 
 def _free_memory(device: torch.device) -> float:
-    share = _MEMORY_SHARE.get(device.type, 0.5)
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0]) * share
-    return available_memory() * share
-
-
-def _float(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64
+        return float(torch.cuda.mem_get_info(device)[0])
+    return float(available_memory())
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> set[int]:
@@ -305,8 +191,3 @@ def _stop_ids(model: Any, tokenizer: Any) -> set[int]:
     for found in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
         stop.update(found if isinstance(found, (list, tuple)) else [] if found is None else [found])
     return stop
-
-
-def one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]

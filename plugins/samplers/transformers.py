@@ -22,9 +22,17 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16")
 class Transformers(Sampler):
     """Samples with a loop of its own over the model's forward pass.
 
-    A prompt is read once for all its chains; a chain is yielded when it ends; ended chains leave the batch and
-    others take their places. Every chain has its own random stream, seeded with the request's seed, so that its
-    text does not depend on its neighbours but for the last bits of the arithmetic.
+    A prompt is read once for all its chains; a chain is yielded when it ends, and another takes its place at once.
+    Every chain has its own random stream, seeded with the request's seed, so that its text does not depend on its
+    neighbours but for the last bits of the arithmetic.
+
+    Keys and values live in slots of full length that are laid out before the first chain begins, as many as memory
+    holds by arithmetic; where memory runs out all the same, half of the chains give up their slots and begin again
+    later, with the same outcome. Chains of very different length are attended to in a few groups of similar length.
+    The library's `generate` copies all keys and values for every token, attends over the longest chain's columns for
+    all and waits for the last chain of a batch: with lengths mixed it takes many times as long a step. Its own
+    continuous batching (`generate_batch`) has one random stream for all chains and was slower than `generate` where
+    it was measured, on a processor; so neither is used.
     """
 
     name = "transformers"
@@ -60,9 +68,9 @@ class Transformers(Sampler):
         if missing:
             raise HarnessError(f"the transformers sampler needs {' and '.join(missing)}: {INSTALL}")
         path = _weights(model)
-        from ._transformers_engine import load
+        from ._transformers_engine import open_engine
 
-        engine = load(path, settings, options.get("device", "auto").strip().lower(), dtype, batch)
+        engine = open_engine(path, settings, options.get("device", "auto").strip().lower(), dtype, batch)
         try:
             yield engine
         finally:
