@@ -12,23 +12,18 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from meter import processor
+from sampling_common import requests, safetensors_of
 
 from harness import ChainKey, Engine, Request, SamplingSettings
-from harness.config import RunConfig
-from harness.data import DataSource
 from harness.models import ResolvedModel, resolve_model
 from harness.plugins import load_plugins
-from harness.protocol import chain_seed
-from harness.task import load_task
 
 TARGET = 0.97
 BUDGET = 256
@@ -158,20 +153,6 @@ def raw(
     yield side
 
 
-def requests(problems: int, chains: int) -> list[Request]:
-    """Arithmetic problems, asked as `harness run` asks them."""
-    plugins = load_plugins()
-    config = RunConfig(model="x", bench=[f"fresh:level=1,size={problems}"])
-    benchmark = plugins.benchmark(config.bench[0])
-    task = load_task(benchmark, plugins.protocol(config.protocol), DataSource(None), None)
-    wanted = []
-    for problem, prompt in zip(task.problems, task.prompts, strict=True):
-        for index in range(chains):
-            key = ChainKey(benchmark.label, problem.id, index)
-            wanted.append(Request(key, prompt, chain_seed(0, key), problem.text))
-    return wanted
-
-
 def context(wanted: list[Request]) -> int:
     return BUDGET + max(request.prompt.size for request in wanted) + 256
 
@@ -182,44 +163,13 @@ def describe(engine: Engine) -> str:
 
 
 def local(name: str) -> ResolvedModel:
-    """The model as a folder of safetensors; a known one is unpacked from its GGUF file, once."""
-    plugins = load_plugins()
-    model = resolve_model(name, plugins.models.values())
+    """The model as a folder of safetensors; a known one is unpacked from its GGUF file, once (needs accelerate)."""
+    model = resolve_model(name, load_plugins().models.values())
     if model.folder is not None:
         return model
-    from harness_plugins.samplers._cache import cache_folder
     from harness_plugins.samplers._weights import openvino_gguf
 
-    folder = cache_folder() / "perf" / f"{model.name}-safetensors"
-    if not (folder / "made").exists():
-        unpack(openvino_gguf(model), folder)
-        (folder / "made").touch()
-    return resolve_model(str(folder), [])
-
-
-def unpack(gguf: Path, folder: Path) -> None:
-    """Write a GGUF file's model as safetensors in bfloat16. Needs the packages gguf and accelerate."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-
-    print(f"unpacking {gguf.name} into {folder}", file=sys.stderr)
-    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    packed = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    config = packed.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    config.pad_token_id, config.dtype = tokenizer.pad_token_id, torch.bfloat16
-    # A model that was read from a GGUF file cannot be saved: its weights go into a fresh one.
-    model = type(packed)._from_config(config, dtype=torch.float32)
-    model.load_state_dict(packed.state_dict())
-    model.tie_weights()
-    model.generation_config = GenerationConfig(
-        bos_token_id=config.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return resolve_model(str(safetensors_of(openvino_gguf(model))), [])
 
 
 if __name__ == "__main__":
