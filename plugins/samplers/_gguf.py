@@ -1,4 +1,4 @@
-"""GGUF files: what the header says, and a copy whose tensors the engine can read.
+"""GGUF files: what the header says.
 
 The header is read here rather than with the `gguf` package because that takes seconds for a vocabulary of 150,000
 words, and because the counts and lengths in it are bounded here: the file may come from anywhere.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import mmap
-import os
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,10 @@ TENSOR_TYPES = {
     14: ("Q6_K", 256, 210),
     30: ("BF16", 1, 2),
 }
-_Q8_0 = 8
-
 _MAX_HEADER = 512 << 20
 _MAX_TENSORS = 100_000
-_VALUES_AT_A_TIME = 1 << 20  # 4 MB as float32
-_KEPT_ARRAY = 64  # longer arrays (vocabularies) are skipped, not kept
+_KEPT_ARRAY = 64
+_LONGEST_ARRAY = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,10 @@ class Tensor:
         return math.prod(self.shape)
 
     @property
+    def type_name(self) -> str:
+        return TENSOR_TYPES[self.type][0]
+
+    @property
     def bytes(self) -> int:
         _, values, size = TENSOR_TYPES[self.type]
         return self.values // values * size
@@ -68,7 +69,7 @@ class Tensor:
 class Header:
     version: int
     metadata: dict[str, Any]
-    """Scalars, strings and short arrays."""
+    """Scalars, strings, and the arrays that were to be kept."""
     tensors: tuple[Tensor, ...]
     metadata_span: tuple[int, int]
     """Where the metadata lie in the file, for copying them as they are."""
@@ -85,12 +86,20 @@ class Header:
         return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
     def types(self) -> set[str]:
-        return {TENSOR_TYPES[tensor.type][0] for tensor in self.tensors}
+        return {tensor.type_name for tensor in self.tensors}
+
+
+class KeptArrays(Enum):
+    """Which arrays of the metadata are kept: vocabularies take a while, and most readers have no use for them."""
+
+    SHORT = _KEPT_ARRAY
+    ALL = _LONGEST_ARRAY
 
 
 class _Cursor:
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap, kept: KeptArrays) -> None:
         self.data = data
+        self.kept = kept.value
         self.at = 0
         self.end = min(len(data), _MAX_HEADER)
 
@@ -115,7 +124,7 @@ class _Cursor:
         if kind != _ARRAY:
             return self.number(_SCALARS[kind])
         inner, count = self.number("I"), self.number("Q")
-        if inner in _SCALARS and count > _KEPT_ARRAY:
+        if inner in _SCALARS and count > self.kept:
             self.skip(count * struct.calcsize(_SCALARS[inner]))
             return None
         if inner == _ARRAY:
@@ -124,14 +133,14 @@ class _Cursor:
             raise ValueError("an array longer than the file")
         kept: list[Any] = []
         for _ in range(count):
-            if inner == _STRING and count > _KEPT_ARRAY:
+            if inner == _STRING and count > self.kept:
                 self.skip(self.number("Q"))
             else:
                 kept.append(self.value(inner))
-        return kept if count <= _KEPT_ARRAY else None
+        return kept if count <= self.kept else None
 
 
-def read_header(file: Path) -> Header:
+def read_header(file: Path, kept: KeptArrays = KeptArrays.SHORT) -> Header:
     """The header of a GGUF file, checked against the file's size.
 
     Raises:
@@ -139,15 +148,15 @@ def read_header(file: Path) -> Header:
     """
     try:
         with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _parse(data)
+            return _parse(data, kept)
     except OSError as error:
         raise HarnessError(f"GGUF file {file} cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, struct.error, OverflowError) as error:
         raise HarnessError(f"GGUF file {file} is damaged: {error}") from None
 
 
-def _parse(data: mmap.mmap) -> Header:
-    cursor = _Cursor(data)
+def _parse(data: mmap.mmap, kept: KeptArrays) -> Header:
+    cursor = _Cursor(data, kept)
     cursor.skip(4)
     if data[:4] != b"GGUF":
         raise ValueError("it does not start with GGUF")
@@ -185,84 +194,3 @@ def _parse(data: mmap.mmap) -> Header:
     if end > len(data):
         raise ValueError(f"it is cut off: {len(data):,} of {end:,} bytes")
     return Header(version, metadata, tuple(tensors), span, metadata_count, data_start)
-
-
-def requantise(
-    source: Path,
-    target: Path,
-    readable: frozenset[str],
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> None:
-    """Write a copy of `source` in which every tensor of a type outside `readable` is Q8_0.
-
-    That is one scale per 32 values of 8 bits each: exact for Q5_0, and for the others at least ten times finer
-    than the steps they were stored in. Metadata and all other tensors are copied byte for byte.
-
-    Args:
-        source: a GGUF file.
-        target: written from scratch and synced to disk; not renamed.
-        readable: names of tensor types to leave as they are.
-        progress: called with bytes of tensor data written so far and in all.
-
-    Memory: a few tens of megabytes, whatever the size of the tensors.
-    """
-    header = read_header(source)
-    alignment = int(header.metadata.get("general.alignment") or 32)
-    plan: list[tuple[Tensor, Tensor]] = []
-    offset = 0
-    for old in header.tensors:
-        keep = TENSOR_TYPES[old.type][0] in readable
-        new = Tensor(old.name, old.shape, old.type if keep else _Q8_0, offset)
-        if new.shape[0] % TENSOR_TYPES[new.type][1]:
-            raise HarnessError(f"GGUF file {source}: tensor {old.name} cannot be written as Q8_0")
-        plan.append((old, new))
-        offset += -(-new.bytes // alignment) * alignment
-
-    with (
-        source.open("rb") as stream,
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        target.open("wb") as out,
-    ):
-        start, end = header.metadata_span
-        out.write(struct.pack("<4sIQQ", b"GGUF", header.version, len(plan), header.metadata_count))
-        out.write(data[start:end])
-        for _, new in plan:
-            name = new.name.encode()
-            out.write(struct.pack(f"<Q{len(name)}sI", len(name), name, len(new.shape)))
-            out.write(struct.pack(f"<{len(new.shape)}QIQ", *new.shape, new.type, new.offset))
-        out.write(b"\0" * (-out.tell() % alignment))
-        base = out.tell()
-        for old, new in plan:
-            out.write(b"\0" * (base + new.offset - out.tell()))
-            begin = header.data_start + old.offset
-            _copy_tensor(data, begin, old, new, out.write)
-            progress(out.tell() - base, offset)
-        out.write(b"\0" * (base + offset - out.tell()))
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _copy_tensor(
-    data: mmap.mmap, begin: int, old: Tensor, new: Tensor, write: Callable[[bytes], Any]
-) -> None:
-    kind, per_block, block_bytes = TENSOR_TYPES[old.type]
-    step = max(1, _VALUES_AT_A_TIME // per_block) * block_bytes
-    for at in range(begin, begin + old.bytes, step):
-        chunk = data[at : min(at + step, begin + old.bytes)]
-        write(chunk if old.type == new.type else _to_q8_0(chunk, kind, block_bytes))
-
-
-def _to_q8_0(chunk: bytes, kind: str, block_bytes: int) -> bytes:
-    """Whole blocks of some type as Q8_0 blocks: a float16 scale and 32 signed bytes each."""
-    import numpy as np
-    from gguf import GGMLQuantizationType, quants
-
-    raw = np.frombuffer(chunk, np.uint8).reshape(1, -1)
-    values = quants.dequantize(raw, GGMLQuantizationType[kind])
-    if kind != "Q5_0":
-        return bytes(quants.quantize(values, GGMLQuantizationType.Q8_0).tobytes())
-    # A Q5_0 value is its block's scale times a whole number from -16 to 15: with the same scale nothing is lost.
-    scales = raw.reshape(-1, block_bytes)[:, :2]
-    divisors = scales.copy().view(np.float16).astype(np.float32)
-    steps = values.reshape(-1, 32) / np.where(divisors == 0, 1, divisors)
-    return np.concatenate([scales, np.rint(steps).astype(np.int8).view(np.uint8)], axis=1).tobytes()

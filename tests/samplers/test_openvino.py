@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -142,10 +145,186 @@ def test_a_budget_that_memory_cannot_hold(model: ResolvedModel) -> None:
         pass
 
 
+# -- what the run asks of an engine -----------------------------------------------------------------
+
+
+class Feed:
+    """An input that counts what was taken from it."""
+
+    def __init__(self, wanted: list[Request]) -> None:
+        self.wanted = wanted
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[Request]:
+        for request in self.wanted:
+            self.taken += 1
+            yield request
+
+
+def test_requests_are_taken_only_as_room_comes(model: ResolvedModel) -> None:
+    wanted = requests(problems=4, n=4)
+    feed = Feed(wanted)
+    seen = []
+    with opened(model, precision="f32", max_in_flight="3") as engine:
+        assert engine.lazy
+        for chain in engine.sample(feed):
+            seen.append(chain.key)
+            assert feed.taken <= len(seen) + 3
+    assert Counter(seen) == Counter(request.key for request in wanted)
+
+
+def test_chains_do_not_depend_on_how_they_are_fed(model: ResolvedModel, exact: Engine) -> None:
+    """One at a time, a few in flight, or all at once: in full precision the texts are the same."""
+    wanted = requests(problems=3, n=3)
+    together = sample(exact, wanted)
+    assert {c.key: c for c in exact.sample(iter(reversed(wanted)))} == together
+    with opened(model, precision="f32", max_in_flight="2") as engine:
+        assert {c.key: c for c in engine.sample(iter(wanted))} == together
+
+
+def test_the_budget_of_memory_is_kept_while_chains_are_fed(exact: Engine) -> None:
+    """Room that a chain has taken is given back when it ends, is dropped, or is never begun."""
+    wanted = requests(problems=2, n=6)
+    whole = sample(exact, wanted)
+    chains = exact.sample(iter(wanted))
+    first = next(chains)
+    dropped = {r.key for r in wanted if r.key != first.key and r.key.index % 2}
+    exact.drop(dropped)
+    rest = {chain.key: chain for chain in chains}
+    assert rest.keys() | dropped | {first.key} == whole.keys()
+    assert all(whole[key] == chain for key, chain in rest.items())
+    assert sample(exact, wanted) == whole  # what was dropped is wanted again
+
+
+def test_dropped_chains_are_stopped_and_never_begun(model: ResolvedModel) -> None:
+    wanted = requests(problems=1, n=12)
+    with opened(model, SamplingSettings(0.6, 0.95, 400), max_in_flight="4") as engine:
+        feed = Feed(wanted)
+        chains = engine.sample(feed)
+        kept = wanted[-1].key
+        first = next(chains)
+        stopper = threading.Thread(target=engine.drop, args=({r.key for r in wanted} - {kept, first.key},))
+        stopper.start()
+        stopper.join()
+        landed = [chain.key for chain in chains]
+        assert kept in landed
+        assert len(landed) <= 4  # those that ended in the step in which the first did, at most
+
+
+def test_a_dropped_leader_takes_nobody_with_it(exact: Engine) -> None:
+    wanted = requests(problems=1, n=4)
+    exact.drop({wanted[0].key})
+    assert {c.key for c in exact.sample(wanted)} == {r.key for r in wanted[1:]}
+
+
+def test_all_chains_can_be_dropped(exact: Engine) -> None:
+    wanted = requests(problems=2, n=3)
+    chains = exact.sample(wanted)
+    exact.drop({r.key for r in wanted})
+    assert list(chains) == []
+    assert len(sample(exact, wanted)) == 6
+
+
+def greedy(model: ResolvedModel, prompt: Prompt, tokens: int = 40) -> Chain:
+    with opened(model, SamplingSettings(0.0, 1.0, tokens), precision="f32") as engine:
+        return next(iter(engine.sample([Request(ChainKey("made-up", "p", 0), prompt, seed=1)])))
+
+
+def test_a_chain_ends_at_a_stop_text(model: ResolvedModel) -> None:
+    messages = (Message("user", "What is the capital of France?"),)
+    with opened(model, SamplingSettings(0.0, 1.0, 100), precision="f32") as engine:
+
+        def ask(*stop: str) -> Chain:
+            request = Request(ChainKey("made-up", "p", 0), Prompt(messages, stop=stop), seed=1)
+            return next(iter(engine.sample([request])))
+
+        whole = ask()
+        assert whole.text == "The capital of France is Paris."
+        cut = ask("nowhere", "is Pa")  # begins in one token and ends in the midst of another
+        assert (cut.text, cut.finish_reason) == ("The capital of France ", "stop")
+        assert cut.completion_tokens == 6  # up to the token that made the stop text whole
+        assert ask("Rome") == whole
+        assert ask("The").text == ""
+        assert ask("France", "capital").text == "The "
+        together = [Request(ChainKey("made-up", "p", i), Prompt(messages, stop=("is",)), i) for i in range(9)]
+        assert {c.text for c in engine.sample(together)} == {"The capital of France "}
+        assert ask() == whole
+
+
+def test_a_raw_prompt_is_continued_as_it_stands(model: ResolvedModel) -> None:
+    chain = greedy(model, Prompt((), text="one, two, three, four,", stop=("\n",)), tokens=12)
+    assert chain.text.startswith(" five, six")
+    assert chain.prompt_tokens == 8
+
+
+def test_an_empty_prompt_is_one_clear_line(exact: Engine) -> None:
+    request = Request(ChainKey("made-up", "p", 0), Prompt((), text=""), seed=1)
+    with pytest.raises(HarnessError, match="the prompt of problem p is empty"):
+        next(iter(exact.sample([request])))
+
+
+def test_an_answer_is_told_as_it_is_written(exact: Engine) -> None:
+    request = requests(1, 1)[0]
+    pieces: list[str] = []
+    chain = exact.stream(request, pieces.append)
+    assert "".join(pieces) == chain.text
+    assert len(pieces) > 5
+    assert sample(exact, [request])[request.key] == chain
+
+
+def test_a_problem_that_does_not_fit_costs_the_others_nothing(exact: Engine) -> None:
+    fine = requests(problems=2, n=2)
+    bad = Request(ChainKey("made-up", "long", 0), Prompt((Message("user", "many words " * 5000),)), seed=1)
+    chains = exact.sample([*fine, bad])
+    assert {next(chains).key for _ in fine} == {r.key for r in fine}
+    with pytest.raises(HarnessError, match="prompt of problem long has"):
+        next(chains)
+
+
+def test_a_folder_of_openvino_ir_gives_the_same_chains(
+    model: ResolvedModel, exact: Engine, tmp_path: Path
+) -> None:
+    """As OpenVINO GenAI itself saves a model: without our tokenizer's files."""
+    folder = save_as_ir(openvino_gguf(model), tmp_path / "ir")
+    wanted = requests(problems=2, n=2)
+    expected = sample(exact, wanted)
+    with opened(resolve_model(str(folder), []), precision="f32") as engine:
+        assert {key: chain.text for key, chain in sample(engine, wanted).items()} == {
+            key: chain.text for key, chain in expected.items()
+        }
+    with (
+        pytest.raises(HarnessError, match="weights=q8_0 is for safetensors, and this model is OpenVINO IR"),
+        opened(resolve_model(str(folder), []), weights="q8_0"),
+    ):
+        pass
+
+
+def save_as_ir(gguf: Path, folder: Path) -> Path:
+    import openvino_genai
+
+    folder.mkdir()
+    copy = folder / gguf.name
+    shutil.copyfile(gguf, copy)
+    openvino_genai.LLMPipeline(str(copy), "CPU", enable_save_ov_model=True)
+    copy.unlink()
+    config = {
+        "model_type": "llama",
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "num_hidden_layers": 30,
+    }
+    config |= {"hidden_size": 576, "max_position_embeddings": 8192}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
 def test_info_says_where_chains_came_from(exact: Engine) -> None:
     assert exact.info["precision"] == "f32"
     assert exact.info["batch_invariant"] is True
     assert exact.info["version"]
+    assert exact.info["devices"] == 1
+    assert exact.info["context"] == 8192
+    assert exact.info["max_in_flight"] == 256
     assert exact.info["weights"].startswith("SmolLM2-135M")
 
 
@@ -190,7 +369,27 @@ def test_it_suits_models_with_a_gguf_where_there_is_no_gpu(monkeypatch: pytest.M
     assert "no GPU" in fit.reason
     monkeypatch.setattr(plugin, "gpu_visible", lambda: True)
     assert OpenVINO().fit(resolve_model("qwen2.5-coder-0.5b", known)).score < 50
-    assert OpenVINO().fit(resolve_model("Fathom-R1-14B", known)).score == 0
+
+
+def test_it_converts_checkpoints_of_known_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino_genai", reason="needs the cpu extra")
+    monkeypatch.setattr(plugin, "gpu_visible", lambda: False)
+    (tmp_path / "tokenizer.json").write_text("{}")
+
+    def fit(**config: object) -> tuple[int, str]:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        found = OpenVINO().fit(ResolvedModel(name="m", folder=tmp_path))
+        return found.score, found.reason
+
+    for family in ("llama", "qwen2", "qwen3"):
+        assert fit(model_type=family)[0] == 70
+    score, reason = fit(model_type="mamba")
+    assert (score, "mamba model; the openvino sampler converts llama, qwen2, qwen3" in reason) == (0, True)
+    assert fit(model_type="qwen2", quantization_config={"bits": 4})[0] == 0
+    assert OpenVINO().fit(resolve_model("Fathom-R1-14B", harness_models())).score == 70
+    assert 0 < OpenVINO().fit(resolve_model("someone/unknown", [])).score < 40
+    monkeypatch.setattr(plugin, "gpu_visible", lambda: True)
+    assert fit(model_type="llama")[0] == 30
 
 
 def test_a_missing_package_gives_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,15 +397,6 @@ def test_a_missing_package_gives_the_command_that_mends_it(monkeypatch: pytest.M
     model = resolve_model("smollm2-135m", harness_models())
     assert 'pip install "fathom-harness[cpu]"' in OpenVINO().fit(model).reason
     with pytest.raises(HarnessError, match=re.escape('pip install "fathom-harness[cpu]"')), opened(model):
-        pass
-
-
-def test_a_folder_of_safetensors_is_for_another_sampler(tmp_path: Path) -> None:
-    pytest.importorskip("openvino_genai", reason="needs the cpu extra")
-    with (
-        pytest.raises(HarnessError, match="use --sampler transformers"),
-        opened(ResolvedModel(name="m", folder=tmp_path)),
-    ):
         pass
 
 
