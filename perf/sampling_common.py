@@ -33,7 +33,7 @@ def requests(problems: int, chains: int) -> list[Request]:
 
 def weights(name: str) -> tuple[ResolvedModel, Path]:
     """A known small model, and its GGUF file: the same weights for every engine."""
-    from harness_plugins.samplers._weights import openvino_gguf
+    from harness_plugins.samplers.weights import openvino_gguf
 
     model = resolve_model(name, load_plugins().models.values())
     return model, openvino_gguf(model)
@@ -41,7 +41,7 @@ def weights(name: str) -> tuple[ResolvedModel, Path]:
 
 def safetensors_of(gguf: Path) -> Path:
     """A folder with the weights of a GGUF file as safetensors in bfloat16, and its tokenizer; made once."""
-    from harness_plugins.samplers._cache import cache_folder
+    from harness_plugins.samplers.weights._cache import cache_folder
 
     folder: Path = cache_folder() / "perf" / f"{gguf.stem}-safetensors"
     if not (folder / "made").exists():

@@ -75,7 +75,7 @@ class Raw:
         scheduler.max_num_seqs = IN_FLIGHT
         scheduler.max_num_batched_tokens = BATCHED_TOKENS
         scheduler.enable_prefix_caching = True
-        from harness_plugins.samplers._ov_tokenizer import placeholder_tokenizer
+        from harness_plugins.samplers.openvino._tokenizer import placeholder_tokenizer
 
         tokenizer = placeholder_tokenizer()  # tokens in, tokens out: text costs this side nothing
         self._pipeline = genai.ContinuousBatchingPipeline(str(weights), tokenizer, scheduler, "CPU")

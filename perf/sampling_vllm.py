@@ -167,7 +167,7 @@ def local(name: str) -> ResolvedModel:
     model = resolve_model(name, load_plugins().models.values())
     if model.folder is not None:
         return model
-    from harness_plugins.samplers._weights import openvino_gguf
+    from harness_plugins.samplers.weights import openvino_gguf
 
     return resolve_model(str(safetensors_of(openvino_gguf(model))), [])
 

@@ -10,7 +10,7 @@ import click
 from harness import HarnessError, hookimpl
 
 if TYPE_CHECKING:
-    from .samplers._openai_probes import Finding
+    from .samplers.openai._probes import Finding
 
 _WIDTH = 100
 
@@ -36,9 +36,9 @@ def command(url: str, model: str, timeout: float, api_key_env: str, extra: str |
 
     Sends about 20 short requests. Exit code 0: `harness run --sampler openai` can use it; 1: it cannot.
     """
-    from .samplers._openai_engine import Loop
-    from .samplers._openai_probes import check_settings, probe
     from .samplers.openai import make_server, read_key
+    from .samplers.openai._engine import Loop
+    from .samplers.openai._probes import check_settings, probe
 
     findings: list[Finding] = []
 

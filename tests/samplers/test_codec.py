@@ -12,9 +12,9 @@ pytest.importorskip("tokenizers", reason="needs the cpu extra")
 pytest.importorskip("jinja2", reason="needs the cpu extra")
 
 from harness import HarnessError, Message, Prompt
-from harness_plugins.samplers._chat_template import render
-from harness_plugins.samplers._codec import OwnCodec, codec_of_folder, codec_of_gguf
-from harness_plugins.samplers._gguf_write import Metadata, write_gguf
+from harness_plugins.samplers.weights._chat_template import render
+from harness_plugins.samplers.weights._codec import OwnCodec, codec_of_folder, codec_of_gguf
+from harness_plugins.samplers.weights._gguf_write import Metadata, write_gguf
 
 from . import handmade
 from .awkward import TEXTS

@@ -15,9 +15,9 @@ pytest.importorskip("openvino_genai", reason="needs the cpu extra")
 from harness import ChainKey, HarnessError, Message, Prompt, Request, SamplingSettings  # noqa: E402
 from harness.models import resolve_model  # noqa: E402
 from harness_plugins.models import harness_models  # noqa: E402
-from harness_plugins.samplers._codec import codec_of_folder, codec_of_gguf  # noqa: E402
-from harness_plugins.samplers._weights import openvino_gguf  # noqa: E402
 from harness_plugins.samplers.openvino import OpenVINO  # noqa: E402
+from harness_plugins.samplers.weights import openvino_gguf  # noqa: E402
+from harness_plugins.samplers.weights._codec import codec_of_folder, codec_of_gguf  # noqa: E402
 
 from .awkward import TEXTS  # noqa: E402
 from .tiny import make_tiny_model  # noqa: E402
@@ -180,7 +180,7 @@ def test_chats_are_rendered_as_transformers_renders_them(tmp_path: Path) -> None
 
 def test_a_gguf_file_splits_text_as_its_checkpoint_does(tmp_path: Path) -> None:
     """Through the metadata of a converted file and back."""
-    from harness_plugins.samplers._checkpoints import converted
+    from harness_plugins.samplers.weights._checkpoints import converted
 
     folder = make_tiny_model(tmp_path / "model")
     ours, theirs = codec_of_folder(folder), codec_of_gguf(converted(folder, "m", "f16"))

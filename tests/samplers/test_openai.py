@@ -944,7 +944,7 @@ def test_tls_with_a_trusted_certificate_works_and_with_another_it_stops(
             assert_right(sample(engine, requests(2, 3)), server)
         plain = {"base_url": server.base_url.replace("https", "http")}
         assert re.search(r"cannot be reached", refused_opening(plain))
-    monkeypatch.setattr("harness_plugins.samplers._openai_http._CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr("harness_plugins.samplers.openai._http._CONNECT_SECONDS", 1.0)
     with BadServer(Answers()) as server:
         secure = {"base_url": server.base_url.replace("http", "https")}
         assert re.search(r"is it http", refused_opening(secure))
@@ -1016,7 +1016,7 @@ def test_a_proxy_of_the_environment_is_used(certificate: str, monkeypatch: pytes
     monkeypatch.setenv("SSL_CERT_FILE", certificate)
     with BadServer(Answers(), tls=certificate) as server, Proxy(server.port) as proxy:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
-        monkeypatch.setattr("harness_plugins.samplers._openai_url.is_loopback", lambda host: False)
+        monkeypatch.setattr("harness_plugins.samplers.openai._url.is_loopback", lambda host: False)
         with opened(server) as engine:
             assert_right(sample(engine, requests(1, 2)), server)
         assert proxy.asked[0].startswith(b"CONNECT 127.0.0.1:")

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import HarnessError
-from harness_plugins.samplers._openai_answer import Answer, Choice, TooMuch
-from harness_plugins.samplers._openai_errors import classify, retry_after
-from harness_plugins.samplers._openai_url import is_private, proxy_for, read_address
-from harness_plugins.samplers._openai_window import Backoff, Window
-from harness_plugins.samplers._openai_wire import NotHTTP, Reply
+from harness_plugins.samplers.openai._answer import Answer, Choice, TooMuch
+from harness_plugins.samplers.openai._errors import classify, retry_after
+from harness_plugins.samplers.openai._url import is_private, proxy_for, read_address
+from harness_plugins.samplers.openai._window import Backoff, Window
+from harness_plugins.samplers.openai._wire import NotHTTP, Reply
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -19,8 +19,8 @@ from harness import Chain, ChainKey, Engine, HarnessError, Message, Prompt, Requ
 from harness.models import ResolvedModel, resolve_model
 from harness_plugins.models import harness_models
 from harness_plugins.samplers import openvino as plugin
-from harness_plugins.samplers._weights import openvino_gguf
 from harness_plugins.samplers.openvino import OpenVINO
+from harness_plugins.samplers.weights import openvino_gguf
 
 SETTINGS = SamplingSettings(temperature=0.6, top_p=0.95, max_tokens=24)
 

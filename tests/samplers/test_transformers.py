@@ -120,7 +120,7 @@ def test_the_iterator_can_be_closed_and_the_engine_used_again(model: ResolvedMod
 
 
 def test_sampled_tokens_follow_the_distribution() -> None:
-    from harness_plugins.samplers._draw import draw
+    from harness_plugins.samplers.transformers._draw import draw
 
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0, -9.0]).repeat(40_000, 1)
     uniforms = torch.rand(40_000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -135,7 +135,7 @@ def test_sampled_tokens_follow_the_distribution() -> None:
 
 
 def test_a_flat_distribution_needs_more_than_the_likeliest_few_hundred() -> None:
-    from harness_plugins.samplers._draw import draw
+    from harness_plugins.samplers.transformers._draw import draw
 
     logits = torch.zeros(2000, 1000)
     logits[::2, 7] = 20.0  # every other row is certain of token 7
@@ -147,7 +147,7 @@ def test_a_flat_distribution_needs_more_than_the_likeliest_few_hundred() -> None
 
 def test_half_precision_draws_are_made_in_single_precision() -> None:
     """In bfloat16 itself the cumulated probabilities of many small ones would stop growing at a half."""
-    from harness_plugins.samplers._draw import draw
+    from harness_plugins.samplers.transformers._draw import draw
 
     logits = torch.zeros(20_000, 500, dtype=torch.bfloat16)
     uniforms = torch.rand(20_000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -159,7 +159,7 @@ def test_half_precision_draws_are_made_in_single_precision() -> None:
 
 def test_many_rows_are_drawn_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what drawing takes has a bound; the tokens are the same."""
-    from harness_plugins.samplers import _draw
+    from harness_plugins.samplers.transformers import _draw
 
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(50, 1000, generator=generator)
@@ -183,7 +183,7 @@ def test_memory_that_runs_out_at_any_moment_changes_no_chain(
     model: ResolvedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of a layer, of a prompt, or while slots are made: fewer chains at once, the same texts."""
-    from harness_plugins.samplers import _kv_cache
+    from harness_plugins.samplers.transformers import _kv_cache
 
     wanted = requests(8)
     undisturbed = sample(model, wanted)
@@ -227,7 +227,7 @@ def test_memory_that_runs_out_at_any_moment_changes_no_chain(
 def test_the_longest_chains_stay_when_memory_runs_out(
     model: ResolvedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness_plugins.samplers._kv_cache import Slots
+    from harness_plugins.samplers.transformers._kv_cache import Slots
 
     forward, sizes = Slots.forward, []
 
@@ -251,7 +251,7 @@ def test_the_longest_chains_stay_when_memory_runs_out(
 
 
 def test_not_even_one_chain_fits(model: ResolvedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness_plugins.samplers._kv_cache import Slots
+    from harness_plugins.samplers.transformers._kv_cache import Slots
 
     settings = SamplingSettings(1.0, 0.95, 40)
     with Transformers().open(model, settings, {"device": "cpu"}) as engine:
@@ -266,8 +266,8 @@ def test_not_even_one_chain_fits(model: ResolvedModel, monkeypatch: pytest.Monke
 
 def test_a_batch_is_as_large_as_memory_allows_at_full_length() -> None:
     """A model of 14 billion weights in bfloat16, chains of 16,384 tokens, on GPUs of 80 and of 141 GB."""
-    from harness_plugins.samplers._kv_cache import LayerShape
-    from harness_plugins.samplers._transformers_memory import Footprint
+    from harness_plugins.samplers.transformers._kv_cache import LayerShape
+    from harness_plugins.samplers.transformers._memory import Footprint
 
     footprint = Footprint(
         [LayerShape(8, 128, 128)] * 48,
@@ -319,7 +319,8 @@ def _with_large_keys(folder: Path) -> Path:
 def test_chains_of_full_length_take_no_more_memory_than_was_reckoned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness_plugins.samplers import _transformers_batch, _transformers_engine
+    from harness_plugins.samplers.transformers import _batch as _transformers_batch
+    from harness_plugins.samplers.transformers import _engine as _transformers_engine
 
     # Every chain runs to its full length, in rows that are moved about.
     monkeypatch.setattr(_transformers_engine, "_stop_ids", lambda model, tokenizer: set())
@@ -333,7 +334,7 @@ def test_chains_of_full_length_take_no_more_memory_than_was_reckoned(
         peak = _peak_of(lambda: list(engine.sample(requests(6))))
         footprint = engine._footprint  # type: ignore[attr-defined]
         assert footprint.token == 2 * 2 * 4 * 64 * 4
-    from harness_plugins.samplers._draw import WORKSPACE
+    from harness_plugins.samplers.transformers._draw import WORKSPACE
 
     # Drawing takes its share of the workspace only from large vocabularies; it must not hide what the rest takes.
     bound = footprint.total(16, 300 + 350, 300, 200) - WORKSPACE
@@ -429,8 +430,8 @@ def test_rows_of_different_length_are_attended_to_apart(
     model: ResolvedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows are sorted by length and cut into runs, over and over; no chain changes by it."""
-    from harness_plugins.samplers import _transformers_batch as batch
-    from harness_plugins.samplers._kv_cache import Run, columns_of, runs_of
+    from harness_plugins.samplers.transformers import _batch as batch
+    from harness_plugins.samplers.transformers._kv_cache import Run, columns_of, runs_of
 
     wanted = [
         request for number in range(5) for request in requests(2, [f"{number} + 5? " * (1 + 7 * number)])
@@ -624,8 +625,8 @@ def _tiny(family: str) -> Any:
 @pytest.mark.parametrize("family", ["llama", "qwen3", "mistral", "gemma2", "gpt_oss"])
 def test_logits_are_those_of_the_librarys_own_attention(family: str) -> None:
     """Grouped heads, windows, capped logits and attention sinks, with rows of different length."""
-    from harness_plugins.samplers._kv_cache import ATTENTION, ReadPrompt, Slots, runs_of
-    from harness_plugins.samplers._transformers_load import check
+    from harness_plugins.samplers.transformers._kv_cache import ATTENTION, ReadPrompt, Slots, runs_of
+    from harness_plugins.samplers.transformers._load import check
 
     model = _tiny(family)
     check_me = _tiny(family)
@@ -656,8 +657,8 @@ def test_logits_are_those_of_the_librarys_own_attention(family: str) -> None:
 def test_models_with_other_kinds_of_layers_are_refused() -> None:
     import transformers
 
-    from harness_plugins.samplers._kv_cache import ATTENTION
-    from harness_plugins.samplers._transformers_load import check
+    from harness_plugins.samplers.transformers._kv_cache import ATTENTION
+    from harness_plugins.samplers.transformers._load import check
 
     mamba = transformers.MambaForCausalLM(
         transformers.MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2, state_size=4)

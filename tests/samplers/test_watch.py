@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness_plugins.samplers._ov_watch import Watch
+from harness_plugins.samplers.openvino._watch import Watch
 
 END = 256
 

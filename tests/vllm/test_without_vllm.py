@@ -16,8 +16,8 @@ from harness import HarnessError, SamplingSettings
 from harness.models import ResolvedModel, resolve_model
 from harness_plugins.models import harness_models
 from harness_plugins.samplers import vllm as plugin
-from harness_plugins.samplers._vllm_children import Children, first_error
 from harness_plugins.samplers.vllm import VLLM
+from harness_plugins.samplers.vllm._children import Children, first_error
 
 SETTINGS = SamplingSettings(0.6, 0.95, 16)
 
@@ -97,7 +97,7 @@ RuntimeError: Engine core initialization failed. See root cause above.
 
 PARENT = """
 import multiprocessing, sys, time
-from harness_plugins.samplers._vllm_children import Children
+from harness_plugins.samplers.vllm._children import Children
 
 if __name__ == "__main__":
     children = Children()

@@ -11,9 +11,9 @@ import ssl
 import time
 from collections.abc import Callable
 
-from ._openai_connection import Connection, Exchange, Patience, Pool, Sink
-from ._openai_url import Address, Proxy, is_private, proxy_for
-from ._openai_wire import NotHTTP, Reply
+from ._connection import Connection, Exchange, Patience, Pool, Sink
+from ._url import Address, Proxy, is_private, proxy_for
+from ._wire import NotHTTP, Reply
 
 _CONNECT_SECONDS = 10.0
 _DRAIN_SECONDS = (

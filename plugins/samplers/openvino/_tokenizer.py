@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ._gguf_write import Metadata, write_gguf
+from ..weights._gguf_write import Metadata, write_gguf
 
 _NORMAL, _CONTROL = 1, 3  # types of tokens, as llama.cpp numbers them
 

@@ -15,8 +15,8 @@ from harness import Chain, ChainKey, Engine, HarnessError, Prompt, Request, Samp
 from harness.errors import one_line
 from harness.records import FinishReason
 
-from ._lm_eval_open import aside, make, typed
-from ._lm_eval_record import Recorder, Written
+from ._open import aside, make, typed
+from ._record import Recorder, Written
 
 _UNBATCHED = 256
 """Chains handed over at a time where lm-eval finds its batch size by itself."""

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 from harness import HarnessError, SamplingSettings, closest
 
-from ._device import available_memory
-from ._vllm_children import STREAM_NAME, Children
-from ._vllm_engine import VLLMEngine
-from ._vllm_options import EngineOptions
+from .._device import available_memory
+from ._children import STREAM_NAME, Children
+from ._engine import VLLMEngine
+from ._options import EngineOptions
 
 T = TypeVar("T")
 

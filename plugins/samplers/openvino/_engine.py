@@ -10,9 +10,9 @@ from typing import Any
 
 from harness import Chain, ChainKey, Engine, HarnessError, Request, SamplingSettings
 
-from ._codec import Codec
-from ._ov_admission import Admission, Group, Limits, grouped
-from ._ov_watch import Watch
+from ..weights._codec import Codec
+from ._admission import Admission, Group, Limits, grouped
+from ._watch import Watch
 
 _NO_TOKEN = 2**31 - 1  # an id that no model has: OpenVINO wants to know of an end token
 

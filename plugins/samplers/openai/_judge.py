@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._openai_answer import Choice
-from ._openai_errors import Refusal, classify, classify_reported
-from ._openai_server import Server
-from ._openai_sink import AnswerSink
+from ._answer import Choice
+from ._errors import Refusal, classify, classify_reported
+from ._server import Server
+from ._sink import AnswerSink
 
 _OVERLOADED = (408, 502, 504)
 _BROKEN = ("abort", "aborted", "error", "cancelled")

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._openai_connection import Connection
+    from ._connection import Connection
 
 _SHARE = 0.04  # of a stream's age: how long it is left unread, which makes a chain 2 % later on average
 _MOST = 0.4  # seconds

@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.models import OPENVINO_IR
 
+from ..openvino._graph import build
 from ._cache import check_disk
 from ._hf_config import read_config, shape_of
-from ._ov_graph import build
 from ._safetensors import WIDTHS, Stored, check_finite, opened
 from ._tensor_names import match
 

@@ -14,15 +14,15 @@ import orjson
 from harness import Chain, HarnessError, Request, closest
 from harness.text import one_row
 
-from ._openai_answer import Answer
-from ._openai_ask import Asking, Fields
-from ._openai_connection import Dropped, Patience, TimedOut
-from ._openai_errors import Refusal, classify, words_of
-from ._openai_http import Client, Unreachable
-from ._openai_sink import Document
-from ._openai_url import is_private
-from ._openai_variety import Variety
-from ._openai_window import Backoff, Window
+from ._answer import Answer
+from ._ask import Asking, Fields
+from ._connection import Dropped, Patience, TimedOut
+from ._errors import Refusal, classify, words_of
+from ._http import Client, Unreachable
+from ._sink import Document
+from ._url import is_private
+from ._variety import Variety
+from ._window import Backoff, Window
 
 _SURVEY_SECONDS = 10.0
 _MOST_MODELS = 16 * 2**20  # bytes of the list of models

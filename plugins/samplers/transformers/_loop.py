@@ -10,13 +10,13 @@ import torch
 
 from harness import Chain, HarnessError, Request
 
+from .._token_text import TokenText
+from ._batch import Batch, Ids, Row
 from ._kv_cache import ReadPrompt
-from ._token_text import TokenText
-from ._transformers_batch import Batch, Ids, Row
-from ._transformers_load import one_line
+from ._load import one_line
 
 if TYPE_CHECKING:
-    from ._transformers_engine import TransformersEngine
+    from ._engine import TransformersEngine
 
 
 class Sampling:

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from ._openai_pace import Pacer
-from ._openai_wire import Head, NotHTTP, Reply
+from ._pace import Pacer
+from ._wire import Head, NotHTTP, Reply
 
 _READ = 256 * 2**10  # most bytes that are read at once
 _DRAIN_SECONDS = (

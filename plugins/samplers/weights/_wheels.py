@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness import GGUFFile, HarnessError
 
-from ._progress import Update, progress
+from .._progress import Update, progress
 
 _CHUNK = 1 << 20
 _SLACK = 16 << 20  # for pip's own files; it holds each wheel twice while it moves it

@@ -13,17 +13,17 @@ from functools import partial
 
 from harness import Chain, ChainKey, HarnessError, Prompt, Request
 
-from ._openai_answer import Answer, Choice, TooMuch
-from ._openai_ask import Endpoint, cut_at_stop, encode, finish_reason, sent_stops, stops_of
-from ._openai_connection import Dropped, TimedOut
-from ._openai_errors import Refusal
-from ._openai_events import Events, Gone, Lost
-from ._openai_http import Unreachable
-from ._openai_judge import Outcome, is_complete, judge
-from ._openai_server import Server, final_error
-from ._openai_sink import AnswerSink
-from ._openai_variety import LONG
-from ._openai_window import LONGEST_WAIT
+from ._answer import Answer, Choice, TooMuch
+from ._ask import Endpoint, cut_at_stop, encode, finish_reason, sent_stops, stops_of
+from ._connection import Dropped, TimedOut
+from ._errors import Refusal
+from ._events import Events, Gone, Lost
+from ._http import Unreachable
+from ._judge import Outcome, is_complete, judge
+from ._server import Server, final_error
+from ._sink import AnswerSink
+from ._variety import LONG
+from ._window import LONGEST_WAIT
 
 _MOST_STALE = 3
 _DEAD = 3

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeVar
 
 from harness import Chain, ChainKey, Engine, HarnessError, Prompt, Request
 
-from ._openai_ask import MOST_STOPS, stops_of
-from ._openai_events import Events, Gone, Lost, Note
-from ._openai_server import Server
-from ._openai_session import Ask, Session
+from ._ask import MOST_STOPS, stops_of
+from ._events import Events, Gone, Lost, Note
+from ._server import Server
+from ._session import Ask, Session
 
 _LOG = logging.getLogger("harness.openai")
 _LOOK_AHEAD = (

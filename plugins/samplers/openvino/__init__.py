@@ -11,17 +11,17 @@ from typing import Any, ClassVar, cast
 from harness import Engine, Fit, HarnessError, Sampler, SamplingSettings, hookimpl, hub
 from harness.models import ResolvedModel
 
-from ._checkpoints import WEIGHTS, Weights, converted, convertible
-from ._codec import Codec, PipelineCodec, codec_of_folder, codec_of_gguf
-from ._device import gpu_visible
-from ._hf_config import FAMILIES
-from ._openvino_engine import OpenVINOEngine, one_line
-from ._options import choice, positive, positive_int
-from ._ov_admission import Limits
-from ._ov_memory import cache_blocks, cache_shape
-from ._ov_tokenizer import placeholder_tokenizer
-from ._weights import CONVERTER as GGUF_CONVERTER
-from ._weights import openvino_gguf
+from .._device import gpu_visible
+from .._options import choice, positive, positive_int
+from ..weights import CONVERTER as GGUF_CONVERTER
+from ..weights import openvino_gguf
+from ..weights._checkpoints import WEIGHTS, Weights, converted, convertible
+from ..weights._codec import Codec, PipelineCodec, codec_of_folder, codec_of_gguf
+from ..weights._hf_config import FAMILIES
+from ._admission import Limits
+from ._engine import OpenVINOEngine, one_line
+from ._memory import cache_blocks, cache_shape
+from ._tokenizer import placeholder_tokenizer
 
 INSTALL = 'pip install "fathom-harness[cpu]"'
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ._openai_answer import Answer, TooMuch
-from ._openai_ask import cut_at_stop
-from ._openai_wire import Head
+from ._answer import Answer, TooMuch
+from ._ask import cut_at_stop
+from ._wire import Head
 
 _MOST_REFUSAL = 64 * 2**10
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness import HarnessError, SamplingSettings
 
-from ._device import available_memory
-from ._gguf import read_header
-from ._ov_admission import BLOCK
+from .._device import available_memory
+from ..weights._gguf import read_header
+from ._admission import BLOCK
 
 _USUAL_PROMPT = 512  # tokens, where nothing is known of the prompts
 _TEMPLATE = 256  # tokens that a chat template adds to a prompt, generously

@@ -11,13 +11,13 @@ from typing import Any, Literal
 from harness import SamplingSettings
 from harness.text import one_row
 
-from ._openai_answer import Answer, Choice, TooMuch
-from ._openai_ask import encode
-from ._openai_connection import Dropped, Patience, TimedOut
-from ._openai_errors import Refusal, classify, classify_reported
-from ._openai_http import Unreachable
-from ._openai_server import Server
-from ._openai_sink import AnswerSink
+from ._answer import Answer, Choice, TooMuch
+from ._ask import encode
+from ._connection import Dropped, Patience, TimedOut
+from ._errors import Refusal, classify, classify_reported
+from ._http import Unreachable
+from ._server import Server
+from ._sink import AnswerSink
 
 PROBE_SECONDS = 60.0
 TOKENS = 64

@@ -12,7 +12,7 @@ from harness import Engine, Fit, HarnessError, Sampler, SamplingSettings, hookim
 from harness.errors import UsageError
 from harness.models import ResolvedModel, folder_problem
 
-from ._options import positive_int
+from .._options import positive_int
 
 INSTALL = 'pip install "fathom-harness[lm-eval]"'
 
@@ -96,7 +96,7 @@ class LMEval(Sampler):
         in_flight = positive_int(options, "max_in_flight")
         if importlib.util.find_spec("lm_eval") is None:
             raise HarnessError(f"the lm-eval sampler needs lm-eval: {INSTALL}")
-        from ._lm_eval_engine import load
+        from ._engine import load
 
         engine = load(
             kind,
