@@ -31,7 +31,7 @@ from harness import Chain, ChainKey, Engine, HarnessError, Message, Prompt, Requ
 from harness.models import ResolvedModel
 from harness_plugins.samplers.openai import OpenAI
 
-from ..conftest import Command, one_line_error
+from ..conftest import ROOT, Command, one_line_error
 from .badserver import Answers, Asked, BadServer, Behaviour, Close, Hang, Out, Reset, first, text_of
 
 SETTINGS = SamplingSettings(temperature=0.6, top_p=0.95, max_tokens=64)
@@ -760,6 +760,12 @@ def test_options_that_make_no_sense_are_refused(name: str, value: str) -> None:
         opened(server, **{name: value}),
     ):
         pass
+
+
+def test_the_options_are_documented() -> None:
+    page = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`(?: \(`--[\w-]+`\))? \|", page.partition("## Options")[2], re.MULTILINE)
+    assert rows == list(OpenAI.options)
 
 
 # -- the key -------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 
 from harness import GGUFFile, HarnessError, Model, hub
 from harness.models import ResolvedModel
-from harness_plugins.samplers import _weights
+from harness_plugins.samplers import weights
 from harness_plugins.samplers.weights import READABLE, openvino_gguf
 from harness_plugins.samplers.weights._cache import cache_folder, cached
 from harness_plugins.samplers.weights._gguf import read_header
@@ -372,7 +372,7 @@ def test_an_unreadable_file_is_converted_once(tmp_path: Path, monkeypatch: pytes
     converted = openvino_gguf(ResolvedModel(name="m", file=file))
     assert converted != file
     assert read_header(converted).types() == {"Q8_0"}
-    monkeypatch.setattr(_weights, "requantise", forbidden)
+    monkeypatch.setattr(weights, "requantise", forbidden)
     assert openvino_gguf(ResolvedModel(name="m", file=file)) == converted
     note = json.loads(converted.with_name(converted.name + ".json").read_text())
     assert note["size"] == converted.stat().st_size
