@@ -11,7 +11,7 @@ from typing import Any
 
 from . import __version__
 from .components import Protocol
-from .cost import Prices, total
+from .cost import Prices, billed, total
 from .decided import Ballot
 from .grading import Grader
 from .measure import measure, table_of_grades
@@ -238,7 +238,10 @@ class BenchmarkRun:
         protocol = self.info.protocol
         sessions = (self.folder.info_or_none() or {}).get("sessions", [])
         tokens = measured["tokens"]
-        cost = {f"{kind}_tokens": count for kind, count in tokens.items()}
+        cost = {
+            f"{kind}_tokens": billed(sessions, f"{kind}_tokens") if count is None else count
+            for kind, count in tokens.items()
+        }
         cost |= total(sessions, self._prices, self.info.model)
         warnings = [
             *self.task.warnings,

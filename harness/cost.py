@@ -175,6 +175,13 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
+def billed(sessions: Iterable[Mapping[str, Any]], name: str) -> int | None:
+    """Tokens of a kind that engines say they processed, where chains do not tell; None where nobody does."""
+    said = [session.get("cost", {}).get("billed", {}).get(name) for session in sessions]
+    known = [count for count in said if count is not None]
+    return sum(known) if known else None
+
+
 _SUMS = ("engine_seconds", "device_hours")
 
 

@@ -64,7 +64,7 @@ def sample_pending(
         count = None if replicas is None else replicas.count
         for run in waiting:
             run.begin_session(session(selection, engine, protocol.n, len(run.folder.keys), count))
-        _warn_of_short_context(engine, protocol, progress)
+        _warn_of_short_context(engine, protocol, progress, opening.sampler)
         progress.sampling()
         Sampling(waiting, ordered, engine, meter, finish, opening.sampler).run()
 
@@ -189,10 +189,12 @@ def _devices(said: object, sampler: Sampler) -> int:
     return 1 if sampler.needs_weights else 0
 
 
-def _warn_of_short_context(engine: Engine, protocol: Protocol, progress: Progress) -> None:
+def _warn_of_short_context(engine: Engine, protocol: Protocol, progress: Progress, sampler: Sampler) -> None:
     context = engine.info.get("context")
     if isinstance(context, int) and context < protocol.max_tokens:
+        then = "chains are cut off where the context ends and count as truncated"
+        if not sampler.runs_here:
+            then = "a server may refuse such requests, lower --max-tokens"
         progress.note(
-            f"the model's context is {context:,} tokens, less than the budget of {protocol.max_tokens:,}: chains "
-            "are cut off where the context ends and count as truncated"
+            f"the model's context is {context:,} tokens, less than the budget of {protocol.max_tokens:,}: {then}"
         )

@@ -12,7 +12,7 @@ import pytest
 
 from harness import Benchmark, Chain, Engine, Fit, HarnessError, Model, Problem, Request, Sampler, hookimpl
 from harness.config import load_config
-from harness.cost import Meter, Prices, total
+from harness.cost import Meter, Prices, billed, total
 from harness.plugins import PluginManager, load_plugins
 from harness.run import evaluate
 
@@ -78,6 +78,12 @@ def test_sessions_add_up_and_keep_the_price_they_ran_at() -> None:
     assert total(sessions, Prices(), "m") == {"engine_seconds": 40.0, "device_hours": 3.0, "usd": 5.0}
     assert total(sessions, Prices(per_hour=1.0), "m")["usd"] == 3.0
     assert total([], Prices(per_hour=1.0), "m")["usd"] is None
+
+
+def test_what_chains_do_not_tell_is_taken_from_the_bill() -> None:
+    sessions: list[dict[str, Any]] = [{"cost": {"billed": {"completion_tokens": 7}}}, {"cost": {}}, {}]
+    assert billed(sessions, "completion_tokens") == 7
+    assert billed(sessions, "prompt_tokens") is None
 
 
 class Two(Benchmark):

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from harness import Chain, HarnessError
 
-_PATIENCE = 0.05  # seconds
+_PATIENCE = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)

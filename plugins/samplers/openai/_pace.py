@@ -14,11 +14,9 @@ _SHARE = 0.04  # of a stream's age: how long it is left unread, which makes a ch
 _MOST = 0.4  # seconds
 _EARLY, _FIRST = 0.3, 2.0  # of the usual age at the end, and seconds: up to here an answer is seldom complete
 _NEWS = 0.05  # weight of an answer in what is usual
-_TICKS = (
-    0.01,
-    0.05,
-)  # seconds between two rounds: many streams at a time, since a thread that wakes up is slow
-_TICK_SHARE = 0.025  # of the usual age
+_TICKS = (0.01, 0.1)
+"""Least and most seconds between two rounds: many streams at a time, since a thread that wakes up is slow."""
+_TICK_SHARE = 0.03  # of the usual age
 
 
 class Pacer:
