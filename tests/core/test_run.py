@@ -221,7 +221,7 @@ def journal_keys(folder: Path) -> set[tuple[str, int]]:
 def test_interrupted_runs_say_how_to_go_on_and_do(
     harness: Command, golds: dict[str, str], write_chains: Callable[..., Path], sent: signal.Signals
 ) -> None:
-    path = write_chains([{**row, "text": row["text"] + " pad" * 50_000} for row in chains_of(golds, 50)])
+    path = write_chains([{**row, "text": row["text"] + " pad" * 120_000} for row in chains_of(golds, 50)])
     process = harness.start(*replay(path, "--n", 50, "--model", "m"))
     wait_until(lambda: any(file.stat().st_size for file in harness.folder.rglob("chains.jsonl")))
     process.send_signal(sent)
