@@ -165,14 +165,15 @@ class Meter:
             found["device_hours"] = round(self._device_seconds[label] / _HOUR, 6)
         if self.usage is not None:
             found["billed"] = {
-                name: round(self.usage.get(name, 0) * _share(own[label], own.total()))
+                name: round(self.usage.get(name, 0) * self._share(label, own))
                 for name, own in (("prompt_tokens", self._prompt), ("completion_tokens", self._completion))
             }
         return found
 
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+    def _share(self, label: str, tokens: Counter[str]) -> float:
+        """A benchmark's part in 0..1, by tokens; by chains where no chain told its tokens."""
+        told = tokens if tokens.total() else self._chains
+        return told[label] / told.total() if told.total() else 0.0
 
 
 def billed(sessions: Iterable[Mapping[str, Any]], name: str) -> int | None:

@@ -138,8 +138,8 @@ def _carry_out(
 ) -> list[dict[str, Any]]:
     for run in runs:
         run.open()
-        run.grade_stored()
         plugins.tell("harness_run_started", progress.note, run=run.info, pending=run.missing)
+        run.grade_stored()
     results: dict[str, dict[str, Any]] = {}
 
     def finish(run: BenchmarkRun) -> None:

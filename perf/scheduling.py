@@ -19,7 +19,7 @@ import heapq
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -65,13 +65,16 @@ class Run(NamedTuple):
     expected: Mapping[tuple[str, str], float]
 
 
-def draw(name: str, known: Pool, unknown: Pool, n: int, seed: int) -> Run:
+Average = Callable[[Sequence[int]], float]
+
+
+def draw(name: str, known: Pool, unknown: Pool, n: int, seed: int, average: Average = power_mean) -> Run:
     """A run of n chains a problem; the lengths in `known` are what earlier runs have told."""
     random_ = random.Random(seed)
     chains = {
         ChainKey(name, id_, index): random_.choice(unknown[id_]) for id_ in unknown for index in range(n)
     }
-    return Run(name, chains, {(name, id_): power_mean([c.tokens for c in known[id_]]) for id_ in known})
+    return Run(name, chains, {(name, id_): average([c.tokens for c in known[id_]]) for id_ in known})
 
 
 def requests(run: Run) -> list[Request]:
@@ -93,14 +96,15 @@ def bound(chains: Mapping[ChainKey, Sampled], slots: int) -> float:
     return max(sum(lengths) / slots, max(lengths))
 
 
-def tails(others: Sequence[Run], same: Sequence[Run], slots: int) -> dict[str, float]:
+def tails(known: Mapping[str, Sequence[Run]], slots: int) -> dict[str, float]:
     """Makespan over the bound, by policy.
 
     Args:
-        others, same: the same chains, with lengths known from other checkpoints, or from the very same.
+        known: where lengths are known from -> the same chains, with what is known of them.
     """
-    chains = {key: chain for run in others for key, chain in run.chains.items()}
-    asked = [request for run in others for request in requests(run)]
+    runs = next(iter(known.values()))
+    chains = {key: chain for run in runs for key, chain in run.chains.items()}
+    asked = [request for run in runs for request in requests(run)]
 
     def by_history(runs: Sequence[Run]) -> list[ChainKey]:
         expected = {key: tokens for run in runs for key, tokens in run.expected.items()}
@@ -108,14 +112,13 @@ def tails(others: Sequence[Run], same: Sequence[Run], slots: int) -> dict[str, f
 
     policies = {
         "in order": [request.key for request in asked],
-        "longest problems first, known from other checkpoints": by_history(others),
-        "longest problems first, known from the same model": by_history(same),
+        **{f"longest problems first, {name}": by_history(told) for name, told in known.items()},
         "longest chains first (nobody knows them)": sorted(chains, key=lambda key: -chains[key].tokens),
     }
     least = bound(chains, slots)
     found = {name: makespan(order, chains, slots) / least for name, order in policies.items()}
-    if len(others) > 1:
-        apart = sum(makespan([r.key for r in requests(run)], run.chains, slots) for run in others)
+    if len(runs) > 1:
+        apart = sum(makespan([r.key for r in requests(run)], run.chains, slots) for run in runs)
         found = {"one benchmark after the other": apart / least, **found}
     return found
 
@@ -196,12 +199,17 @@ def main() -> None:
     ):
         ratios: dict[str, list[float]] = defaultdict(list)
         for seed in range(SEEDS):
-            others = [draw("aime24", known, unknown, N, seed)]
-            same = [draw("aime24", unknown, unknown, N, seed)]
-            if with_math:
-                others.append(draw("math500", known_math, unknown_math, 4, seed))
-                same.append(draw("math500", unknown_math, unknown_math, 4, seed))
-            for policy, ratio in tails(others, same, width).items():
+            told: dict[str, list[Run]] = {}
+            for source, aime_told, math_told in (
+                ("known from other checkpoints", known, known_math),
+                ("known from the same model", unknown, unknown_math),
+            ):
+                for by, average in (("", power_mean), (", by the plain mean", fmean)):
+                    told[source + by] = [draw("aime24", aime_told, unknown, N, seed, average)]
+                    if with_math:
+                        more = draw("math500", math_told, unknown_math, 4, seed, average)
+                        told[source + by].append(more)
+            for policy, ratio in tails(told, width).items():
                 ratios[policy].append(ratio)
         for policy, values in ratios.items():
             print(f"| {name} | {width} | {policy} | {fmean(values):.3f} |")

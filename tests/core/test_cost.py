@@ -80,6 +80,16 @@ def test_sessions_add_up_and_keep_the_price_they_ran_at() -> None:
     assert total([], Prices(per_hour=1.0), "m")["usd"] is None
 
 
+def test_a_bill_for_chains_of_unknown_length_is_divided_by_chains() -> None:
+    """Asked for several chains at once, servers tell no token count of any."""
+    meter = Meter()
+    meter.usage = {"prompt_tokens": 40, "completion_tokens": 900}
+    for label in ("a", "a", "b"):
+        meter.add(Chain(label, "p", 0, ""))
+    assert meter.of("a")["billed"] == {"prompt_tokens": 27, "completion_tokens": 600}
+    assert meter.of("b")["billed"] == {"prompt_tokens": 13, "completion_tokens": 300}
+
+
 def test_what_chains_do_not_tell_is_taken_from_the_bill() -> None:
     sessions: list[dict[str, Any]] = [{"cost": {"billed": {"completion_tokens": 7}}}, {"cost": {}}, {}]
     assert billed(sessions, "completion_tokens") == 7

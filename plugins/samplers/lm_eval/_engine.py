@@ -98,7 +98,8 @@ class LMEvalEngine(Engine):
             "max_in_flight": self._max_in_flight,
             "batch_invariant": False,
             "seeds": "per call",
-            **({"device": str(device)} if device is not None else {}),
+            # Types that ask a server have no device.
+            **({"device": str(device), "devices": 1} if device is not None else {}),
             **({"precision": str(dtype).removeprefix("torch.")} if dtype is not None else {}),
             **({"context": context} if context else {}),
         }

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.models import OPENVINO_IR
 
-from ..openvino._graph import build
 from ._cache import check_disk
+from ._graph import build
 from ._hf_config import read_config, shape_of
 from ._safetensors import WIDTHS, Stored, check_finite, opened
 from ._tensor_names import match

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..weights._hf_config import Shape
-from ..weights._rope import Rotation
+from ._hf_config import Shape
+from ._rope import Rotation
 
 Weight = Callable[[str], Any]
 """The tensor of that name in the checkpoint, as an OpenVINO tensor; None where there is none."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ..conftest import Command, one_line_error
+from ...conftest import Command, one_line_error
 from .badserver import Answers, Asked, BadServer, Out
 
 
