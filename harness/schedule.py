@@ -18,12 +18,11 @@ from .rows import read_table
 
 _POWER = 4
 """A problem's place is decided by the power mean of its chains' lengths: what hurts at the end is a chain that turns
-out long after it was begun late, so long ones weigh more than in the plain mean. perf/scheduling.py compares the two: much
-is won where many chains are known, a little is lost where few are."""
+out long after it was begun late, so long ones weigh more than in the plain mean. perf/scheduling.py compares the two:
+much is won where many chains are known, a little is lost where few are."""
 
 _MOST_RUNS = 16
 """Earlier runs that are read, the latest first: each costs a few milliseconds."""
-
 
 ROUND = 8
 """Chains of a problem that are begun together where later ones may turn out superfluous."""
