@@ -295,3 +295,23 @@ def test_greedy_decoding_of_many_chains_is_remarked_upon(manager: PluginManager,
     }
     evaluate(load_config(None, {**flags, "n": 2, "results": tmp_path / "results"}), manager, notes)
     assert any(note.startswith("temperature 0 is greedy") for note in notes.notes)
+
+
+def test_a_run_is_told_of_before_the_grades_of_its_stored_chains(
+    run: Callable[..., dict[str, Any]], manager: PluginManager
+) -> None:
+    (Path(run()["path"]) / "grades.parquet").unlink()
+    heard: list[str] = []
+
+    class Listener:
+        @hookimpl
+        def harness_run_started(self, pending: int) -> None:
+            heard.append(f"started, {pending} pending")
+
+        @hookimpl
+        def harness_chain_graded(self) -> None:
+            heard.append("graded")
+
+    manager.register(Listener(), "listener")
+    run()
+    assert heard == ["started, 0 pending", *["graded"] * 6]
