@@ -101,7 +101,8 @@ def test_the_main_process_never_hangs_or_raises(name: str) -> None:
             for what, call in calls(normalizer, hostile, other).items():
                 start = time.process_time()
                 call()
-                assert time.process_time() - start < 0.5, (normalizer.name, what, other[:20])
+                # Milliseconds; the rest is for a garbage collection that falls into it.
+                assert time.process_time() - start < 2, (normalizer.name, what, other[:20])
 
 
 @pytest.mark.parametrize("name", HOSTILE)
