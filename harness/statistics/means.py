@@ -1,4 +1,4 @@
-"""Formulas for scores over problems, each with its source. Plain Python: a run has at most thousands of problems."""
+"""Means over problems and their standard errors. Plain Python: a run has at most thousands of problems."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, fmean, variance
 from typing import NamedTuple
+
+from .students_t import student_t_quantile
 
 
 class MeanEstimate(NamedTuple):
@@ -17,10 +19,10 @@ class MeanEstimate(NamedTuple):
 
 
 class VarianceParts(NamedTuple):
-    """The two parts of the standard error of pass@1.
+    """The two parts of the standard error of a score.
 
-    Their squares add up to the whole's, but for low scores and few chains the sampling part may be estimated above
-    the whole: the question part is then 0.
+    Their squares add up to the whole's, but for few chains the sampling part may be estimated above the whole: the
+    question part is then 0.
     """
 
     sampling: float | None
@@ -29,32 +31,58 @@ class VarianceParts(NamedTuple):
     """From the choice of problems: shrinks only with more problems."""
 
 
-def mean_over_problems(values: Sequence[float]) -> MeanEstimate:
-    """Mean of per-problem scores with its question-clustered standard error.
+def mean_over_problems(values: Sequence[float], *, votes: bool = False) -> MeanEstimate:
+    """Mean of per-problem scores, each in 0..1, with its question-clustered standard error and 95 % interval.
 
     The problems are treated as a sample from all problems of their kind, so that SE = s / sqrt(N) with s the
-    sample standard deviation of the N per-problem scores (Miller 2024, arXiv:2411.00640, eq. 1). The interval
-    uses Student's t with N - 1 degrees of freedom, since N is often 30, and is cut to the values' range 0..1.
-    Where all problems score alike, s = 0 does not mean certainty: the interval is then Wilson's for N trials.
+    sample standard deviation of the N per-problem scores (Miller 2024, arXiv:2411.00640, eq. 1). The interval is
+    Wilson's for the effective number of problems N m (1 - m) / s^2, m being the mean: so many problems that are
+    either solved or not would tell as much. Its quantile is Student's t, since N is often 30; which is to say that the
+    effective number is adjusted for the degrees of freedom (Dean and Pagano 2015, J. Surv. Stat. Methodol. 3:484-503,
+    after Korn and Graubard 1998, Survey Methodology 24:193-201, who put it into Clopper and Pearson's interval).
+    For scores of 0 and 1 s follows from m, and the quantile is the normal distribution's, as in Wilson's own interval.
+    Unlike m ± t SE this keeps its promise for hard and for easy benchmarks, whose scores crowd at one end, and stays
+    within 0..1. Where all problems score alike, s = 0 does not mean certainty: N is then taken as it is.
+
+    Args:
+        votes: the scores are (mostly) 0 or 1; known without being told where all are.
     """
-    value = fmean(values)
-    if len(values) < 2:
+    value, count = fmean(values), len(values)
+    if count < 2:
         return MeanEstimate(value, None, None)
-    stderr = math.sqrt(variance(values) / len(values))
-    if stderr == 0:
-        return MeanEstimate(value, stderr, wilson_interval(value, len(values)))
-    margin = student_t_quantile(0.975, len(values) - 1) * stderr
-    return MeanEstimate(value, stderr, (max(0.0, value - margin), min(1.0, value + margin)))
+    spread = variance(values)
+    most = value * (1 - value)
+    effective = count * most / spread if spread > 0 and most > 0 else count
+    whole = votes or all(score in (0, 1) for score in values)
+    quantile = NormalDist().inv_cdf(0.975) if whole else student_t_quantile(0.975, degrees_of_freedom(values))
+    return MeanEstimate(value, math.sqrt(spread / count), wilson_interval(value, effective, quantile))
 
 
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """95 % score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22:209-212).
+def degrees_of_freedom(values: Sequence[float]) -> int:
+    """How well the values tell their variance, as degrees of freedom for Student's t; in 1..N - 1.
+
+    2 N / (kurtosis - (N - 3) / (N - 1)), which gives the chi-squared distribution the variance that s^2 has (O'Neill
+    2014, Am. Stat. 68:282-296), rounded down and no more than N - 1. It is N - 1 for normal values, and little where a
+    few problems make all the difference: s then hangs on whether such problems were drawn.
+    """
+    count, mean = len(values), fmean(values)
+    squares = [(value - mean) ** 2 for value in values]
+    total = sum(squares)
+    if total == 0:
+        return count - 1
+    kurtosis = count * sum((square / total) ** 2 for square in squares)
+    return max(1, min(count - 1, int(2 * count / (kurtosis - (count - 3) / (count - 1)))))
+
+
+def wilson_interval(share: float, count: float, quantile: float) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22:209-212), within 0..1.
 
     Args:
         share: observed proportion, in 0..1.
-        count: number of trials.
+        count: number of trials; need not be whole.
+        quantile: how many standard errors the interval reaches, for example 1.96.
     """
-    z = NormalDist().inv_cdf(0.975)
+    z = quantile
     middle = share + z * z / (2 * count)
     margin = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     whole = 1 + z * z / count
@@ -72,30 +100,20 @@ def variance_parts(correct: Sequence[int], counts: Sequence[int]) -> VariancePar
         correct: number of correct chains of each problem.
         counts: number of chains of each problem.
     """
-    count = len(correct)
     rates = [c / n for c, n in zip(correct, counts, strict=True)]
-    sampling_variance = None
-    if min(counts) > 1:
-        sampling_variance = fmean([p * (1 - p) / (n - 1) for p, n in zip(rates, counts, strict=True)]) / count
-    if count < 2:
-        return VarianceParts(None if sampling_variance is None else math.sqrt(sampling_variance), None)
-    total = variance(rates) / count
-    if sampling_variance is None:
+    if min(counts) < 2:
         return VarianceParts(None, None)
-    return VarianceParts(math.sqrt(sampling_variance), math.sqrt(max(0.0, total - sampling_variance)))
+    return parts_of_variance(rates, [p * (1 - p) / (n - 1) for p, n in zip(rates, counts, strict=True)])
 
 
-def pass_at_k(n: int, c: int, k: int) -> float:
-    """Probability that at least one of k chains drawn from n without replacement is correct, c of them being so.
-
-    The unbiased estimator 1 - C(n-c, k) / C(n, k) (Chen et al. 2021, arXiv:2107.03374, eq. 1).
-
-    Raises:
-        ValueError: not 0 <= c <= n or not 1 <= k <= n.
-    """
-    if not (0 <= c <= n and 1 <= k <= n):
-        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, not n={n}, c={c}, k={k}")
-    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+def parts_of_variance(values: Sequence[float], sampling: Sequence[float]) -> VarianceParts:
+    """Split the standard error of a mean over problems, the sampling variance of each problem's value being known."""
+    count = len(values)
+    by_chance = fmean(sampling) / count
+    if count < 2:
+        return VarianceParts(math.sqrt(by_chance), None)
+    total = variance(values) / count
+    return VarianceParts(math.sqrt(by_chance), math.sqrt(max(0.0, total - by_chance)))
 
 
 def percentile(values: Sequence[float], q: float) -> float:
@@ -105,43 +123,3 @@ def percentile(values: Sequence[float], q: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
-
-
-def student_t_quantile(p: float, dof: int) -> float:
-    """Quantile of Student's t distribution, for p in (0.5, 1), to about nine digits.
-
-    Exact for 1 and 2 degrees of freedom; else Newton's method on the closed form of the distribution function
-    for integer degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4), from the normal quantile.
-    """
-    if dof == 1:
-        return math.tan(math.pi * (p - 0.5))
-    if dof == 2:
-        return (2 * p - 1) * math.sqrt(2 / (4 * p * (1 - p)))
-    log_density_at_0 = math.lgamma((dof + 1) / 2) - math.lgamma(dof / 2) - 0.5 * math.log(dof * math.pi)
-    t = NormalDist().inv_cdf(p)
-    for _ in range(50):
-        density = math.exp(log_density_at_0 - (dof + 1) / 2 * math.log1p(t * t / dof))
-        step = (_student_t_cdf(t, dof) - p) / density
-        t -= step
-        if abs(step) < 1e-12 * max(1.0, abs(t)):
-            break
-    return t
-
-
-def _student_t_cdf(t: float, dof: int) -> float:
-    theta = math.atan(t / math.sqrt(dof))
-    cos2 = math.cos(theta) ** 2
-    if dof % 2:
-        term = math.cos(theta)
-        total = term if dof > 1 else 0.0
-        for j in range(3, dof - 1, 2):
-            term *= cos2 * (j - 1) / j
-            total += term
-        within = 2 / math.pi * (theta + math.sin(theta) * total)
-    else:
-        term = total = 1.0
-        for j in range(2, dof - 1, 2):
-            term *= cos2 * (j - 1) / j
-            total += term
-        within = math.sin(theta) * total
-    return 0.5 + within / 2

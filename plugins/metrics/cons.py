@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness import GradedChain, Metric, Protocol, Score, hookimpl
-from harness.statistics import mean_over_problems
+from harness.statistics import (
+    Tally,
+    consensus_points,
+    fresh_vote,
+    mean_over_problems,
+    parts_of_variance,
+    tally,
+)
 
 
 class Vote(NamedTuple):
@@ -16,6 +23,7 @@ class Vote(NamedTuple):
     value: float
     """1 if the majority answer is correct, 0 if not, and in a tie the share of correct winners."""
     tied: bool
+    tally: Tally
 
 
 def majority_vote(chains: Sequence[GradedChain], ties: str = "expected") -> Vote:
@@ -26,15 +34,20 @@ def majority_vote(chains: Sequence[GradedChain], ties: str = "expected") -> Vote
     that was seen first wins, as in evaluations that take the first of the most common answers.
     """
     votes = Counter(chain.grade.answer_class for chain in chains if chain.grade.answer_class is not None)
-    if not votes:
-        return Vote(0.0, tied=False)
-    most = max(votes.values())
-    winners = {answer for answer, count in votes.items() if count == most}
-    if ties == "first":  # a Counter keeps the order in which its keys were first seen
-        winners = {next(answer for answer, count in votes.items() if count == most)}
-    tied = sum(count == most for count in votes.values()) > 1
     correct = {chain.grade.answer_class for chain in chains if chain.grade.correct}
-    return Vote(len(winners & correct) / len(winners), tied=tied)
+    counts = tally(
+        [count for answer, count in votes.items() if answer in correct],
+        [count for answer, count in votes.items() if answer not in correct],
+        len(chains) - votes.total(),
+    )
+    if not votes:
+        return Vote(0.0, False, counts)
+    most = max(votes.values())
+    winners = [answer for answer, count in votes.items() if count == most]
+    tied = len(winners) > 1
+    if ties == "first":  # a Counter keeps the order in which its keys were first seen
+        winners = winners[:1]
+    return Vote(len(correct.intersection(winners)) / len(winners), tied, counts)
 
 
 class ConsAtK(Metric):
@@ -47,9 +60,32 @@ class ConsAtK(Metric):
         self, problems: Mapping[str, Sequence[GradedChain]], protocol: Protocol
     ) -> Mapping[str, Score]:
         votes = [majority_vote(chains, protocol.ties) for chains in problems.values()]
-        value, stderr, ci95 = mean_over_problems([vote.value for vote in votes])
-        details = {"k": protocol.n, "ties": sum(vote.tied for vote in votes)}
+        value, stderr, ci95 = mean_over_problems([vote.value for vote in votes], votes=True)
+        details: dict[str, Any] = {"k": protocol.n, "ties": sum(vote.tied for vote in votes)}
+        # Where sampling stopped once the majority was decided, the chains that there are were picked by their votes:
+        # neither smaller votes nor votes drawn anew can be told from them.
+        if all(len(chains) == protocol.n for chains in problems.values()):
+            sampling, questions = _parts(votes, protocol)
+            details |= {"stderr_sampling": sampling, "stderr_questions": questions}
+            # Smaller votes are averaged over all subsets of the chains, which have no first answer to give a tie to.
+            if protocol.ties != "first":
+                details["curve"] = {
+                    str(k): at for k, at in consensus_points([v.tally for v in votes]).items()
+                }
         return {"cons@k": Score(value, stderr, ci95, details)}
+
+
+def _parts(votes: Sequence[Vote], protocol: Protocol) -> tuple[float | None, float | None]:
+    if protocol.n < 2:
+        return None, None  # a single chain does not tell how much another would differ
+    fresh = [fresh_vote(*vote.tally) for vote in votes]
+    if (
+        protocol.ties == "first"
+    ):  # in a tie each of the winners comes first as often: the vote is then right or wrong
+        sampling = [mean * (1 - mean) for mean, _ in fresh]
+    else:
+        sampling = [variance for _, variance in fresh]
+    return parts_of_variance([vote.value for vote in votes], sampling)
 
 
 @hookimpl

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from harness import GradedChain, Metric, Protocol, Score, hookimpl
-from harness.statistics import mean_over_problems, pass_at_k, variance_parts
+from harness.statistics import mean_over_problems, pass_at_k, powers_of_two, variance_parts
 
 
 class PassAt1(Metric):
@@ -36,15 +37,9 @@ class PassAtK(Metric):
         def at(k: int) -> list[float]:
             return [pass_at_k(have, correct, k) for have, correct in counts]
 
-        curve = {str(k): mean_over_problems(at(k)).value for k in _powers_of_two(n)}
+        curve = {str(k): fmean(at(k)) for k in powers_of_two(n)}
         value, stderr, ci95 = mean_over_problems(at(n))
         return {"pass@k": Score(value, stderr, ci95, {"k": n, "curve": curve})}
-
-
-def _powers_of_two(n: int) -> list[int]:
-    """1, 2, 4, ... up to n, and n itself."""
-    ks = [1 << i for i in range(n.bit_length()) if 1 << i < n]
-    return [*ks, n]
 
 
 @hookimpl

@@ -86,6 +86,63 @@ def test_ties_are_counted(cons: Metric) -> None:
     assert cons.compute(problems, protocol(2))["cons@k"].details["ties"] == 1
 
 
+def test_the_curve_is_the_vote_of_every_subset(cons: Metric) -> None:
+    problems = {"p": graded("G", "a", "a", "G", "b"), "q": graded("G", "G", None, "a", "G")}
+    curve = cons.compute(problems, protocol(5))["cons@k"].details["curve"]
+    assert list(curve) == ["1", "2", "4", "5"]
+    for k in (1, 2, 4, 5):
+        votes = [
+            vote(cons, *(chain.grade.answer for chain in subset))
+            for chains in problems.values()
+            for subset in itertools.combinations(chains, k)
+        ]
+        assert curve[str(k)] == pytest.approx(fmean(votes))
+    assert curve["5"] == cons.compute(problems, protocol(5))["cons@k"].value
+
+
+def test_the_error_of_a_vote_has_two_parts(cons: Metric) -> None:
+    even, sure = graded("G", "a", "G", "a"), graded(*"GGGG")
+    score = cons.compute({"p": even, "q": sure, "r": graded(*"aaaa")}, protocol(4))["cons@k"]
+    # Four chains at even odds: right in 5/16, wrong in 5/16, and else a tie, worth the mean. Nothing else is in doubt.
+    variance = (5 / 16 + 5 / 16) / 4
+    assert score.details["stderr_sampling"] == pytest.approx((variance / 9) ** 0.5)
+    assert score.stderr is not None
+    parts = score.details["stderr_sampling"], score.details["stderr_questions"]
+    assert parts[0] ** 2 + parts[1] ** 2 == pytest.approx(score.stderr**2)
+
+
+def test_one_chain_does_not_tell_how_votes_would_differ(cons: Metric) -> None:
+    details = cons.compute({"p": graded("G"), "q": graded("a")}, protocol(1))["cons@k"].details
+    assert details["stderr_sampling"] is None
+    assert details["stderr_questions"] is None
+    assert details["curve"] == {"1": 0.5}
+
+
+def test_ties_to_the_first_leave_no_curve_but_an_error(cons: Metric) -> None:
+    score = cons.compute({"p": graded("a", "G"), "q": graded("G", "G")}, protocol(2, "first"))["cons@k"]
+    assert "curve" not in score.details  # a subset has no order, so nobody is first
+    # Two of two chains at even odds: right in half of all cases, whoever comes first in a tie.
+    assert score.details["stderr_sampling"] == pytest.approx((0.25 / 4) ** 0.5)
+
+
+def test_chains_that_were_stopped_early_give_a_vote_and_no_curve(cons: Metric) -> None:
+    score = cons.compute({"p": graded("G", "G", "G"), "q": graded("G", "a", "a", "a")}, protocol(4))["cons@k"]
+    assert score.value == 0.5
+    assert score.details == {"k": 4, "ties": 0}
+
+
+def test_votes_by_spelling_may_have_several_correct_classes(cons: Metric) -> None:
+    half, point5 = Grade("correct", "1/2", "1/2"), Grade("correct", "0.5", "0.5")
+    wrong = Grade("incorrect", "3", "3")
+    chains = [
+        GradedChain("p", i, grade, None, truncated=False)
+        for i, grade in enumerate([half, half, point5, wrong, wrong])
+    ]
+    score = cons.compute({"p": chains}, protocol(5))["cons@k"]
+    assert score.value == score.details["curve"]["5"] == pytest.approx(0.5)
+    assert score.details["curve"]["1"] == pytest.approx(0.6)
+
+
 def test_pass_at_1_is_the_mean_over_chains_and_then_over_problems(plugins: PluginManager) -> None:
     problems = {"p": graded("G", "a", "a", "a"), "q": graded("G", "G", "G", None)}
     score = plugins.metrics["pass@1"].compute(problems, protocol(4))["pass@1"]
