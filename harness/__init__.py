@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .components import (
     Benchmark,
     Cluster,
     Engine,
     Fit,
     GGUFFile,
+    Importer,
     Metric,
     Model,
     Normalizer,
@@ -25,15 +29,20 @@ from .records import (
     Chain,
     ChainKey,
     Extraction,
+    ForeignChain,
     Grade,
     GradedChain,
     Message,
     Problem,
     Prompt,
+    Published,
     Request,
     Score,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from .notebook import Comparisons, Results, compare, load, run
 
 __version__ = "0.1.0"
 
@@ -42,13 +51,16 @@ __all__ = [
     "Chain",
     "ChainKey",
     "Cluster",
+    "Comparisons",
     "Engine",
     "Extraction",
     "Fit",
+    "ForeignChain",
     "GGUFFile",
     "Grade",
     "GradedChain",
     "HarnessError",
+    "Importer",
     "Interrupted",
     "Message",
     "Metric",
@@ -58,8 +70,10 @@ __all__ = [
     "Problem",
     "Prompt",
     "Protocol",
+    "Published",
     "Reporter",
     "Request",
+    "Results",
     "Sampler",
     "SamplingSettings",
     "Score",
@@ -67,7 +81,17 @@ __all__ = [
     "Verdict",
     "__version__",
     "closest",
+    "compare",
     "extract_answer",
     "grade",
     "hookimpl",
+    "load",
+    "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What notebooks need is loaded when it is first used."""
+    if name in ("Comparisons", "Results", "compare", "load", "run"):
+        return getattr(import_module(".notebook", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,7 +37,8 @@ class RunInfo:
     model: str
     benchmark: str
     protocol: Protocol
-    seed: int
+    seed: int | None
+    """None where nobody knows it: chains that somebody else sampled."""
     fingerprint: str
     path: Path
 
@@ -122,11 +123,15 @@ class BenchmarkRun:
         """How many wanted chains are not stored; those that cannot change a decided majority are not wanted."""
         return sum(key not in self._lengths for key in self._wanted())
 
+    def lacks(self, key: Key) -> bool:
+        """Whether a chain is not stored yet."""
+        return key not in self._lengths
+
     def expected_tokens(self) -> dict[str, float]:
         """Problem id -> tokens that a chain is expected to have, from the runs that this benchmark has had here."""
         of_this_benchmark = self.folder.path.parent.parent.parent.glob(f"*/{self.folder.path.parent.name}/*/")
         found = expected_tokens(of_this_benchmark)
-        budget = self.info.protocol.max_tokens
+        budget = self.info.protocol.settings.max_tokens
         return {problem_id: min(tokens, budget) for problem_id, tokens in found.items()}
 
     def pending(self) -> list[Request]:
@@ -137,7 +142,7 @@ class BenchmarkRun:
         for id_, index in self._wanted():
             if (id_, index) not in self._lengths:
                 key = ChainKey(self.info.benchmark, id_, index)
-                seed = chain_seed(self.info.seed, key)
+                seed = chain_seed(self.info.seed or 0, key)
                 requests.append(Request(key, prompts[id_], seed, problems[id_].text))
         return requests
 

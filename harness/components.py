@@ -16,6 +16,7 @@ from .records import (
     Chain,
     ChainKey,
     Extraction,
+    ForeignChain,
     GradedChain,
     Message,
     Problem,
@@ -26,8 +27,11 @@ from .records import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .data import DataSource
     from .models import ResolvedModel
+    from .report import Report
 
 
 class Benchmark(ABC):
@@ -335,9 +339,10 @@ class Protocol:
 
     name: str
     n: int
-    temperature: float
-    top_p: float
-    max_tokens: int
+    temperature: float | None
+    """None where nobody knows: chains that somebody else sampled."""
+    top_p: float | None
+    max_tokens: int | None
     instruction: str
     user: str = "{problem}\n{instruction}"
     """The user turn, with {problem} and {instruction} put in."""
@@ -353,6 +358,15 @@ class Protocol:
 
     @property
     def settings(self) -> SamplingSettings:
+        """How to draw chains.
+
+        Raises:
+            HarnessError: the protocol is of chains of which nobody said how they were drawn.
+        """
+        if self.temperature is None or self.top_p is None or self.max_tokens is None:
+            raise HarnessError(
+                f"protocol {self.name} does not say how chains are drawn: give temperature, top_p and max_tokens"
+            )
         return SamplingSettings(self.temperature, self.top_p, self.max_tokens)
 
     def prompt(self, problem: Problem, benchmark: Benchmark) -> Prompt:
@@ -417,8 +431,31 @@ class Reporter(ABC):
     description: str = ""
 
     @abstractmethod
-    def render(self, results: Sequence[Mapping[str, Any]]) -> str:
-        """The report on the given results, each as `harness run --json` prints it."""
+    def render(self, report: Report) -> str:
+        """The report as text.
+
+        Raises:
+            HarnessError: a run's files are missing or damaged, or this format lacks what it needs.
+        """
+
+    def render_file(self, report: Report, path: Path) -> tuple[str, Mapping[str, bytes]]:
+        """The report as it is to stand in a file, and what lies beside it: relative path -> bytes, such as charts."""
+        return self.render(report), {}
+
+
+class Importer(ABC):
+    """Reads the chains that another evaluation program has left."""
+
+    name: str
+    description: str = ""
+
+    @abstractmethod
+    def read(self, path: Path) -> Iterator[ForeignChain]:
+        """The chains of a file or folder, one after the other, so that its size does not matter.
+
+        Raises:
+            HarnessError: the file cannot be read, or a row is no chain; names the row.
+        """
 
 
 class Trainer(ABC):

@@ -14,6 +14,7 @@ from .config import RunConfig
 from .cost import Prices, prices
 from .data import DataSource
 from .errors import HarnessError, Interrupted
+from .files import safe_name
 from .grading import open_pool
 from .plugins import PluginManager
 from .pool import WorkerPool
@@ -24,7 +25,7 @@ from .sampling import Replicas, sample_pending
 from .selection import Selection, select
 from .task import Task, load_task
 
-__all__ = ["RunInfo", "evaluate", "safe_name"]
+__all__ = ["RunInfo", "evaluate"]
 
 
 def evaluate(
@@ -158,9 +159,3 @@ def _carry_out(
                 )
             finish(run)
     return [results[run.info.benchmark] for run in runs]
-
-
-def safe_name(name: str) -> str:
-    """A name as one folder: letters, digits and . _ = , + - stay, everything else becomes an underscore."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._=,+-") else "_" for c in name)
-    return kept.lstrip(".")[:200] or "_"

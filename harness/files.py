@@ -105,3 +105,9 @@ def lock(path: Path) -> Iterator[None]:
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
         yield
+
+
+def safe_name(name: str) -> str:
+    """A name as one folder: letters, digits and . _ = , + - stay, everything else becomes an underscore."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._=,+-") else "_" for c in name)
+    return kept.lstrip(".")[:200] or "_"

@@ -14,13 +14,24 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from .components import Benchmark, Cluster, Metric, Model, Normalizer, Protocol, Reporter, Sampler, Trainer
+from .components import (
+    Benchmark,
+    Cluster,
+    Importer,
+    Metric,
+    Model,
+    Normalizer,
+    Protocol,
+    Reporter,
+    Sampler,
+    Trainer,
+)
 
 if TYPE_CHECKING:
     import click
 
-    from .records import Chain, Grade
-    from .run import RunInfo
+    from .evaluation import RunInfo
+    from .records import Chain, Grade, Published
 
 hookspec = pluggy.HookspecMarker("harness")
 hookimpl = pluggy.HookimplMarker("harness")
@@ -74,6 +85,16 @@ def harness_trainers() -> Sequence[Trainer]:
 @hookspec
 def harness_reporters() -> Sequence[Reporter]:
     """Report formats."""
+
+
+@hookspec
+def harness_published() -> Sequence[Published]:
+    """Published figures of other people's models, for reports that show them beside measured ones."""
+
+
+@hookspec
+def harness_importers() -> Sequence[Importer]:
+    """Importers: read the chains that another evaluation program has left (`harness import --from NAME`)."""
 
 
 @hookspec

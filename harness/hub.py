@@ -75,7 +75,7 @@ def snapshot(
     from huggingface_hub import snapshot_download
 
     with _Failures(repo):
-        _quiet_unless_terminal()
+        quiet_unless_terminal()
         return Path(
             snapshot_download(
                 repo, revision=revision, allow_patterns=list(allow_patterns), endpoint=endpoint()
@@ -91,7 +91,7 @@ def file(repo: str, filename: str, revision: str | None = None) -> Path:
     from huggingface_hub import hf_hub_download
 
     with _Failures(repo):
-        _quiet_unless_terminal()
+        quiet_unless_terminal()
         return Path(hf_hub_download(repo, filename, revision=revision, endpoint=endpoint()))
 
 
@@ -134,7 +134,7 @@ def _within_deadline(ask: Callable[[], None]) -> BaseException | None:
     def run() -> None:
         try:
             ask()
-        except _transport_errors() as error:
+        except transport_errors() as error:
             outcome.put(error)
         else:
             outcome.put(None)
@@ -146,7 +146,7 @@ def _within_deadline(ask: Callable[[], None]) -> BaseException | None:
         return TimeoutError()
 
 
-def _transport_errors() -> tuple[type[BaseException], ...]:
+def transport_errors() -> tuple[type[BaseException], ...]:
     from huggingface_hub.errors import HfHubHTTPError
 
     # The client library's own base error: its name changed between versions, its place did not.
@@ -236,11 +236,11 @@ class _Failures:
                 f"model {self.repo} cannot be stored: {error.strerror}: {where}; "
                 "set HF_HOME to a folder with room"
             ) from None
-        if error is not None and isinstance(error, _transport_errors()):
+        if error is not None and isinstance(error, transport_errors()):
             _fail(self.repo, error)
 
 
-def _quiet_unless_terminal() -> None:
+def quiet_unless_terminal() -> None:
     if not sys.stderr.isatty():
         import huggingface_hub.utils
 

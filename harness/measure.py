@@ -33,7 +33,9 @@ def measure(
     Returns:
         `scores` by name; `counts` of chains by status; `truncated`, the share of chains that hit their budget,
         and `no_answer`, the share of chains that ended by themselves without an answer (both in 0..1); `tokens`
-        of all prompts and completions, each prompt counted once a chain; and `decided` where problems have fewer
+        of all prompts and completions, each prompt counted once a chain; `foreign` where chains bring the scores of
+        another grader: of how many `chains`, their mean over chains, then problems (`score`), and on how many chains
+        the two disagree (`differs`: half a point and more is correct); and `decided` where problems have fewer
         than n chains: how many (`problems`), how many chains that saved, and how many of these problems are not
         decided by the grades at hand.
     """
@@ -52,6 +54,7 @@ def measure(
         "truncated": sum(graded.truncated for graded in everything) / len(everything),
         "no_answer": counts["no_answer"] / len(everything),
         "counts": {status: counts[status] for status in STATUSES},
+        **({"foreign": foreign} if (foreign := _foreign(problems))["chains"] else {}),
         **({"decided": early} if (early := _early_stops(problems, protocol.n))["problems"] else {}),
         "tokens": {
             "prompt": _sum(graded.prompt_tokens for graded in everything),
@@ -66,7 +69,9 @@ def table_of_grades(
     """Problem id -> its graded chains by sample index: n of them, or fewer where sampling stopped early."""
     return {
         id_: [
-            GradedChain(id_, i, grades[id_, i], have.completion_tokens, have.truncated, have.prompt_tokens)
+            GradedChain(
+                id_, i, grades[id_, i], have.completion_tokens, have.truncated, have.prompt_tokens, have.score
+            )
             for i in range(n)
             if (have := lengths.get((id_, i))) is not None
         ]
@@ -85,6 +90,20 @@ def _early_stops(problems: Mapping[str, Sequence[GradedChain]], n: int) -> dict[
         "problems": len(short),
         "chains_saved": sum(left),
         "undecided": sum(not decided(*pair) for pair in zip(votes, left, strict=True)),
+    }
+
+
+def _foreign(problems: Mapping[str, Sequence[GradedChain]]) -> dict[str, Any]:
+    """What another grader gave these chains, beside what ours does."""
+    scored = {
+        id_: [(graded.score, graded.grade.correct) for graded in chains if graded.score is not None]
+        for id_, chains in problems.items()
+    }
+    known = [pairs for pairs in scored.values() if pairs]
+    return {
+        "chains": sum(map(len, known)),
+        "score": fmean(fmean(score for score, _ in pairs) for pairs in known) if known else None,
+        "differs": sum((score >= 0.5) != correct for pairs in known for score, correct in pairs),
     }
 
 

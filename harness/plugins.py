@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import pluggy
 
 from . import hookspecs
-from .components import Benchmark, Cluster, Metric, Model, Normalizer, Reporter, Sampler, Trainer
+from .components import Benchmark, Cluster, Importer, Metric, Model, Normalizer, Reporter, Sampler, Trainer
 from .components import Protocol as SamplingProtocol
 from .errors import HarnessError, closest, one_line
+from .records import Published
 
 if TYPE_CHECKING:
     import click
@@ -196,7 +197,9 @@ class PluginManager:
             raise HarnessError(f"no {called} is called {name!r}: {closest(name, by_name)}")
         return by_name[name.lower()]
 
-    def _components_of(self, implementation: pluggy.HookImpl, kind: type[AnyT]) -> Iterator[AnyT]:
+    def _components_of(
+        self, implementation: pluggy.HookImpl, kind: type[AnyT], name: str = "name"
+    ) -> Iterator[AnyT]:
         try:
             components: list[Any] = list(implementation.function())  # type: ignore[call-overload]
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
@@ -205,13 +208,13 @@ class PluginManager:
             )
             return
         for component in components:
-            if isinstance(component, kind) and isinstance(getattr(component, "name", None), str):
+            if isinstance(component, kind) and isinstance(getattr(component, name, None), str):
                 yield component
             else:
                 self._skip(
                     implementation.plugin_name,
                     "",
-                    f"{implementation.function.__name__} gave {component!r:.60}, not a {kind.__name__} with a name",
+                    f"{implementation.function.__name__} gave {component!r:.60}, not a {kind.__name__} with a {name}",
                 )
 
     @cached_property
@@ -250,6 +253,18 @@ class PluginManager:
     def reporters(self) -> dict[str, Reporter]:
         return self._collect("harness_reporters", Reporter)  # type: ignore[type-abstract]
 
+    @cached_property
+    def importers(self) -> dict[str, Importer]:
+        return self._collect("harness_importers", Importer)  # type: ignore[type-abstract]
+
+    @cached_property
+    def published(self) -> list[Published]:
+        """Published figures, in the order in which plugins give them."""
+        rows: list[Published] = []
+        for implementation in self.hook.harness_published.get_hookimpls():
+            rows += self._components_of(implementation, Published, "model")
+        return rows
+
     def normalizer(self, name: str) -> Normalizer:
         return self._lookup(Normalizer, self.normalizers, name, "normalizer")
 
@@ -264,6 +279,9 @@ class PluginManager:
 
     def reporter(self, name: str) -> Reporter:
         return self._lookup(Reporter, self.reporters, name, "report format")
+
+    def importer(self, name: str) -> Importer:
+        return self._lookup(Importer, self.importers, name, "importer")
 
     def benchmark(self, text: str) -> Benchmark:
         """The benchmark that `name`, `name:key=value,...` or `name:word` asks for.

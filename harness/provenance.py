@@ -14,6 +14,7 @@ from typing import Any
 
 from . import __version__
 from .components import Engine, Protocol
+from .models import ResolvedModel
 from .protocol import data_fingerprint
 from .selection import Selection
 from .task import Task
@@ -23,7 +24,14 @@ def describe(
     task: Task, protocol: Protocol, seed: int, fingerprint: str, selection: Selection
 ) -> dict[str, Any]:
     """What was asked."""
-    model, benchmark = selection.model, task.benchmark
+    return asked(task, protocol, seed, fingerprint, selection.model, selection.sampler.name)
+
+
+def asked(
+    task: Task, protocol: Protocol, seed: int | None, fingerprint: str, model: ResolvedModel, sampler: str
+) -> dict[str, Any]:
+    """What was asked, also of chains that somebody else sampled."""
+    benchmark = task.benchmark
     return {
         "harness": __version__,
         "fingerprint": fingerprint,
@@ -41,7 +49,7 @@ def describe(
         },
         "protocol": {name: getattr(protocol, name) for name in protocol.__dataclass_fields__},
         "seed": seed,
-        "sampler": selection.sampler.name,
+        "sampler": sampler,
         "sessions": [],
     }
 

@@ -114,6 +114,8 @@ class Chain:
     completion_tokens: int | None = None
     prompt_tokens: int | None = None
     seed: int | None = None
+    score: float | None = None
+    """What somebody else's grader gave this chain, mostly 0 or 1; of chains that were imported. Kept to be compared."""
 
     @property
     def key(self) -> ChainKey:
@@ -178,6 +180,8 @@ class GradedChain:
     completion_tokens: int | None
     truncated: bool
     prompt_tokens: int | None = None
+    score: float | None = None
+    """What somebody else's grader gave the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +198,48 @@ class Score:
     def as_dict(self) -> dict[str, Any]:
         ci95 = None if self.ci95 is None else list(self.ci95)
         return {"value": self.value, "stderr": self.stderr, "ci95": ci95, **self.details}
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignChain:
+    """A chain that another program sampled, and mostly graded."""
+
+    text: str
+    where: str
+    """File and row, for messages."""
+    problem_id: str | None = None
+    problem: str | None = None
+    """The statement, or a prompt that contains it."""
+    gold: str | None = None
+    index: int | None = None
+    """Which of the problem's samples; None numbers them in the order in which they come."""
+    model: str | None = None
+    benchmark: str | None = None
+    """What the other program calls it."""
+    reasoning: str = ""
+    finish_reason: FinishReason | None = None
+    completion_tokens: int | None = None
+    prompt_tokens: int | None = None
+    seed: int | None = None
+    score: float | None = None
+    """What the other program's grader gave it."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """How it was sampled, as far as it is said: temperature, top_p, max_tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Scores of a model that somebody published: to stand beside measured ones, never to be mixed with them."""
+
+    model: str
+    group: str
+    """Under which heading it stands, for example "closed" or "open"."""
+    benchmark: str
+    scores: Mapping[str, float]
+    """Name of the score, for example "pass@1" -> value in 0..1."""
+    k: int | None = None
+    """Chains per problem, where it was said."""
+    source: str = ""
+    """Where it was published."""
+    note: str = ""
+    """What a reader must know before comparing with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -77,6 +78,8 @@ def row_of(chain: Chain) -> dict[str, Any]:
     for name in ("problem_id", "text", "reasoning"):
         if not isinstance(row[name], str):
             raise _bad_chain(chain, name, row[name])
+    if (score := row["score"]) is not None and not (type(score) in (int, float) and math.isfinite(score)):
+        raise _bad_chain(chain, "score", score)
     if row["finish_reason"] not in (None, "stop", "length"):
         raise _bad_chain(chain, "finish_reason", row["finish_reason"])
     return row
@@ -134,6 +137,7 @@ def chain_schema() -> pa.Schema:
         "completion_tokens": pa.int64(),
         "prompt_tokens": pa.int64(),
         "seed": pa.int64(),
+        "score": pa.float64(),
     }
     return pa.schema([(name, types[name]) for name in CHAIN_COLUMNS])
 

@@ -190,11 +190,11 @@ def _devices(said: object, sampler: Sampler) -> int:
 
 
 def _warn_of_short_context(engine: Engine, protocol: Protocol, progress: Progress, sampler: Sampler) -> None:
-    context = engine.info.get("context")
-    if isinstance(context, int) and context < protocol.max_tokens:
+    context, budget = engine.info.get("context"), protocol.settings.max_tokens
+    if isinstance(context, int) and context < budget:
         then = "chains are cut off where the context ends and count as truncated"
         if not sampler.runs_here:
             then = "a server may refuse such requests, lower --max-tokens"
         progress.note(
-            f"the model's context is {context:,} tokens, less than the budget of {protocol.max_tokens:,}: {then}"
+            f"the model's context is {context:,} tokens, less than the budget of {budget:,}: {then}"
         )

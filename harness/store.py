@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import orjson
 
@@ -47,15 +47,17 @@ class _Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long a stored chain is, and whether its budget cut it off."""
+    """What is known of a stored chain besides its text: how long it is, and whether its budget cut it off."""
 
     completion_tokens: int | None
     truncated: bool
     prompt_tokens: int | None
+    score: float | None = None
+    """What somebody else's grader gave the chain."""
 
     @classmethod
     def of(cls, chain: Chain) -> Length:
-        return cls(chain.completion_tokens, chain.truncated, chain.prompt_tokens)
+        return cls(chain.completion_tokens, chain.truncated, chain.prompt_tokens, chain.score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class RunFolder:
         self._end = 0
         self._synced = 0.0
         self._unreadable = 0
+        self._indexed = False
         self.read_only = False
         """Nothing can be written here (a read-only disk): a complete run can still be read."""
 
@@ -116,7 +119,6 @@ class RunFolder:
             raise HarnessError(f"{path / 'run.json'} is not of a run: {path} is not a run folder") from None
         folder = cls(path, label)
         folder._check_format()
-        folder._read_index()
         return folder
 
     def __repr__(self) -> str:
@@ -135,6 +137,7 @@ class RunFolder:
     @property
     def keys(self) -> set[Key]:
         """Keys of all stored chains."""
+        self._ensure_index()
         return self._in_parquet | self._spans.keys()
 
     def count(self) -> int:
@@ -145,6 +148,7 @@ class RunFolder:
     @property
     def unreadable(self) -> int:
         """Journal lines that could not be read (a torn last line not counted): their chains are sampled again."""
+        self._ensure_index()
         return self._unreadable
 
     def info(self) -> dict[str, Any]:
@@ -173,7 +177,7 @@ class RunFolder:
         if not path.exists():
             return None
         scores = read_json(path)
-        if not isinstance(scores, dict) or not isinstance(scores.get("n"), int):
+        if not _is_result(scores):
             raise HarnessError(f"{path} is damaged: run the same `harness run` command to make it again")
         return scores
 
@@ -365,10 +369,10 @@ class RunFolder:
 
     def read_lengths(self) -> dict[Key, Length]:
         """The length of every stored chain; texts are not read."""
-        columns = ("problem_id", "index", "completion_tokens", "finish_reason", "prompt_tokens")
+        columns = ("problem_id", "index", "completion_tokens", "finish_reason", "prompt_tokens", "score")
         return {
             (row["problem_id"], row["index"]): Length(
-                row["completion_tokens"], row["finish_reason"] == "length", row["prompt_tokens"]
+                row["completion_tokens"], row["finish_reason"] == "length", row["prompt_tokens"], row["score"]
             )
             for row in self._rows((), columns=columns)
         }
@@ -399,8 +403,14 @@ class RunFolder:
                 f"{self.path} has run folder format {found}, this harness reads up to {FORMAT}: use a newer one"
             )
 
+    def _ensure_index(self) -> None:
+        """Which chains are stored is learnt when it is first asked: results can be read without."""
+        if not self._indexed:
+            self._read_index()
+
     def _read_index(self, *, mend: bool = False) -> None:
         """Learn which chains are stored; `mend` cuts off the torn last line of a writer that was killed."""
+        self._indexed = True
         self._in_parquet = set(self._parquet_keys())
         self._spans.clear()
         self._unreadable = 0
@@ -432,8 +442,11 @@ class RunFolder:
             return
         try:
             with pq.ParquetFile(self._parquet_path) as file:
+                # Files written before a column came up lack it.
+                lacking = dict.fromkeys(set(columns) - set(file.schema_arrow.names))
                 for batch in file.iter_batches(batch_size=512, columns=list(columns)):
-                    yield from batch.to_pylist()
+                    for row in batch.to_pylist():
+                        yield row | lacking
         except (pa.ArrowException, OSError) as error:
             raise HarnessError(
                 f"{self._parquet_path} is damaged ({' '.join(str(error).split())[:120]}): move it away and run the "
@@ -449,6 +462,7 @@ class RunFolder:
                 yield {name: row.get(name) for name in columns}
 
     def _rows(self, order: Sequence[str], columns: Sequence[str] = CHAIN_COLUMNS) -> Iterator[dict[str, Any]]:
+        self._ensure_index()
         place = _place(order)
         if not self._spans:
             yield from self._parquet_rows(columns)
@@ -478,6 +492,34 @@ class RunFolder:
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
             for lines in batches(self._lines(order)):
                 writer.write_table(table_of(lines, schema))
+
+
+_OF_RESULT: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "model": str,
+    "benchmark": str,
+    "protocol": str,
+    "n": int,
+    "problems": int,
+    "chains": int,
+    "scores": dict,
+    "counts": dict,
+    "truncated": (int, float),
+    "no_answer": (int, float),
+}
+"""What every reader of a result relies on."""
+
+
+def _is_result(found: object) -> TypeGuard[dict[str, Any]]:
+    """Whether this is a result as `harness run --json` prints it."""
+    if not isinstance(found, dict) or not all(isinstance(found.get(k), t) for k, t in _OF_RESULT.items()):
+        return False
+    settings = [found.get(name, "") for name in ("temperature", "top_p", "max_tokens")]
+    if not all(value is None or isinstance(value, (int, float)) for value in settings):
+        return False
+    return all(
+        isinstance(score, dict) and isinstance(score.get("value"), (int, float)) and "stderr" in score
+        for score in found["scores"].values()
+    )
 
 
 def _place(order: Sequence[str]) -> Callable[[Key], tuple[int, str, int]]:

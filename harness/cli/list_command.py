@@ -19,6 +19,7 @@ KINDS: Final[dict[str, Callable[[PluginManager], Iterable[Any]]]] = {
     "normalizers": lambda plugins: plugins.normalizers.values(),
     "metrics": lambda plugins: plugins.metrics.values(),
     "reporters": lambda plugins: plugins.reporters.values(),
+    "importers": lambda plugins: plugins.importers.values(),
     "trainers": lambda plugins: plugins.trainers.values(),
 }
 

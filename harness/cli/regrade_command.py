@@ -13,6 +13,7 @@ from ..errors import HarnessError, UsageError
 from ..plugins import PluginManager
 from ..text import one_row, printable
 from . import plugins_of, say
+from .results import print_results
 
 if TYPE_CHECKING:
     from ..changes import Comparison
@@ -80,7 +81,7 @@ def _regrade(plugins: PluginManager, runs: tuple[Path, ...], as_json: bool, grad
             results.append(result)
     finally:
         pool.close()
-    click.echo(plugins.reporter("json" if as_json else "markdown").render(results), nl=False)
+    print_results(results, plugins, as_json=as_json)
     if failed:
         raise HarnessError(f"{failed} runs could not be graded again, see above")
 

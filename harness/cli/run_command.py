@@ -10,6 +10,7 @@ import click
 
 from . import plugins_of, say_problems
 from .engine_options import engine_options, sampling_options
+from .results import print_results
 from .streams import show_warnings, stdout_kept_clean
 
 
@@ -51,15 +52,14 @@ def command(ctx: click.Context, /, config: Path | None, as_json: bool, quiet: bo
     16,384 tokens. The same command goes on where it stopped; a larger --n samples only what is missing.
     """
     from ..config import load_config
+    from ..evaluation import evaluate
     from ..progress import Progress
-    from ..run import evaluate
     from .progress import open_progress
 
     plugins = plugins_of(ctx)
     say_problems(plugins)
     show_warnings()
     run_config = load_config(config, flags)
-    reporter = plugins.reporter("json" if as_json else "markdown")
     with stdout_kept_clean(), nullcontext(Progress()) if quiet else open_progress() as progress:
         results = evaluate(run_config, plugins, progress)
-    click.echo(reporter.render(results), nl=False)
+    print_results(results, plugins, as_json=as_json)

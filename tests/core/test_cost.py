@@ -13,8 +13,9 @@ import pytest
 from harness import Benchmark, Chain, Engine, Fit, HarnessError, Model, Problem, Request, Sampler, hookimpl
 from harness.config import load_config
 from harness.cost import Meter, Prices, billed, total
+from harness.evaluation import evaluate
 from harness.plugins import PluginManager, load_plugins
-from harness.run import evaluate
+from harness.report import Report
 
 
 def chain(label: str, tokens: int, prompt: int = 0) -> Chain:
@@ -168,7 +169,7 @@ def test_tokens_time_and_money_stand_in_the_result_the_run_folder_and_the_table(
     (session,) = info["sessions"]
     assert session["cost"]["chains"] == 8
     assert (session["cost"]["devices"], session["cost"]["device"]) == (2, "Abacus 9000")
-    table = manager.reporter("markdown").render([result])
+    table = manager.reporter("runs").render(Report([result]))
     assert [cell.strip() for cell in table.split("\n")[0].split("|")][-2] == "USD"
     assert "8,000 tokens sampled, 800 of prompts" in table
 

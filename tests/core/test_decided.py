@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from harness import Benchmark, Chain, ChainKey, Engine, Fit, Problem, Request, Sampler, hookimpl
 from harness.config import load_config
 from harness.decided import Ballot, decided
+from harness.evaluation import evaluate
 from harness.plugins import PluginManager, load_plugins
 from harness.regrade import regrade
-from harness.run import evaluate
+from harness.report import Report
 from harness.store import RunFolder
 
 
@@ -152,7 +153,7 @@ def test_the_vote_is_that_of_all_chains_and_pass_at_1_is_of_those_sampled(
 ) -> None:
     early = run(stop_when_decided=True)
     full = run(results=tmp_path / "other")
-    assert early["scores"]["cons@k"] == full["scores"]["cons@k"]
+    assert early["scores"]["cons@k"].items() <= full["scores"]["cons@k"].items()
     assert early["scores"]["pass@1"]["value"] == full["scores"]["pass@1"]["value"] == pytest.approx(0.5)
     assert early["scores"]["pass@k"]["k"] == 5
     assert "decided" not in full
@@ -189,7 +190,7 @@ def test_a_run_that_was_stopped_early_can_be_graded_again(
 def test_a_reader_is_told_what_early_stopping_means_for_the_numbers(
     run: Callable[..., dict[str, Any]], manager: PluginManager
 ) -> None:
-    table = manager.reporter("markdown").render([run(stop_when_decided=True)])
+    table = manager.reporter("runs").render(Report([run(stop_when_decided=True)]))
     assert "3 of 24 chains were not needed on 1 problem" in table
     assert "pass@1 and the lengths are estimates" in table
 
@@ -224,6 +225,7 @@ def test_sixty_four_stored_chains_a_problem_vote_alike_early_or_in_full(
     early, stopped = winners(True, tmp_path / "early")
     full, complete = winners(False, tmp_path / "full")
     assert early == full
-    assert stopped["scores"]["cons@k"] == complete["scores"]["cons@k"]
+    # Curve and parts of the error need all chains; the vote itself does not.
+    assert stopped["scores"]["cons@k"].items() <= complete["scores"]["cons@k"].items()
     assert stopped["decided"]["chains_saved"] > 100
     assert stopped["chains"] == 12 * 64 - stopped["decided"]["chains_saved"]

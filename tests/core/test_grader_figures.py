@@ -10,11 +10,12 @@ import pytest
 
 from harness import Benchmark, Extraction, Normalizer, Problem, Verdict, hookimpl
 from harness.config import load_config
+from harness.evaluation import evaluate
 from harness.grading import Grader, open_pool
 from harness.plugins import PluginManager, load_plugins
 from harness.pool import WorkerPool
 from harness.regrade import regrade
-from harness.run import evaluate
+from harness.report import Report
 from harness.store import RunFolder
 
 from ..conftest import ROOT
@@ -94,7 +95,7 @@ def test_figures_are_averaged_stored_and_made_again(
     assert stored.grades["p", 1].scores == {"share": 0.5, "length": 2}
     assert evaluate(config, manager) == [result]
     assert regrade(Path(result["path"]), manager, pool, print).result == result
-    assert "share 0.5 ± 0.25, length 1.75." in manager.reporter("markdown").render([result])
+    assert "share 0.5 ± 0.25, length 1.75." in manager.reporter("runs").render(Report([result]))
 
 
 def test_figures_come_back_from_a_worker_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,10 @@ import pytest
 from harness import Benchmark, Chain, Engine, Fit, HarnessError, Problem, Request, Sampler, hookimpl
 from harness.config import load_config
 from harness.data import DataSource
+from harness.evaluation import evaluate
 from harness.plugins import PluginManager, load_plugins
 from harness.progress import Progress
-from harness.run import evaluate
+from harness.report import Report
 from harness.store import RunFolder
 
 
@@ -264,7 +265,7 @@ def test_doubts_about_the_data_stand_beside_the_scores(
 ) -> None:
     result = run(bench="doubtful")
     assert result["warnings"] == ["the rows are not the original's"]
-    table = manager.reporter("markdown").render([result])
+    table = manager.reporter("runs").render(Report([result]))
     assert "m on doubtful: WARNING: the rows are not the original's" in table
     assert run(bench="numbers")["warnings"] == []
 

@@ -24,9 +24,9 @@ from harness import (
 )
 from harness.config import load_config
 from harness.data import DataSource
+from harness.evaluation import evaluate
 from harness.measure import measure
 from harness.plugins import PluginManager, load_plugins
-from harness.run import evaluate
 from harness.task import load_task
 
 

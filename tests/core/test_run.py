@@ -120,7 +120,7 @@ def test_a_smaller_n_is_answered_from_what_is_stored_and_changes_nothing(
     (four,) = harness.json(*replay(chains, "--n", 4))
     harness.json(*replay(chains, "--n", 8))
     assert harness.json(*replay(chains, "--n", 4)) == [four]
-    report = json.loads(harness("report", "--format", "json").stdout)
+    report = json.loads(harness("report", "--format", "json").stdout)["rows"]
     assert [result["n"] for result in report] == [8]
 
 

@@ -23,8 +23,8 @@ from harness import (
     hookimpl,
 )
 from harness.config import load_config
+from harness.evaluation import evaluate
 from harness.plugins import PluginManager, load_plugins
-from harness.run import evaluate
 from harness.schedule import longest_first
 
 
