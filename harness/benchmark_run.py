@@ -104,6 +104,9 @@ class BenchmarkRun:
                 f"{self._grader.version!r}"
             )
         self._grades_are_stored = bool(self._lengths) and self._lengths.keys() == self._grades.keys()
+        if so_far := self.folder.open_grades(self._grader.version):
+            self._grades |= so_far
+            self._grades_are_stored = False
         wanted = len(self._order) * self.info.protocol.n
         self._progress.started(self.info.benchmark, wanted, wanted - self.missing)
         for (problem_id, index), grade in self._grades.items():
@@ -186,6 +189,7 @@ class BenchmarkRun:
 
     def _graded(self, chain: Chain, grade: Grade) -> None:
         self._grades[chain.problem_id, chain.index] = grade
+        self.folder.append_grade((chain.problem_id, chain.index), grade)
         self._count_vote(chain.problem_id, chain.index, grade)
         self._progress.graded(self.info.benchmark, grade)
         if self._tells_grades:
@@ -220,6 +224,8 @@ class BenchmarkRun:
         # A smaller n than was completed before is a question, not a new state of the run.
         if not self.folder.read_only and (stored is None or stored.get("n", 0) <= n):
             self._close(result, stored)
+        elif not self.folder.read_only and not self.folder.is_open:
+            self.folder.drop_grades()
         return result
 
     def _close(self, result: Mapping[str, Any], stored: Mapping[str, Any] | None) -> None:
@@ -227,6 +233,8 @@ class BenchmarkRun:
         self._write_problems()
         if not self._grades_are_stored:
             self.folder.write_grades(self._grades, self._grader.version, self._order)
+        else:
+            self.folder.drop_grades()
         if stored is None or _outcome(stored) != _outcome(result):
             self.folder.write_scores(result)
         info = self.folder.info_or_none()

@@ -125,12 +125,12 @@ class RowFile:
     # -- reading ---------------------------------------------------------------------------------
 
     def _rows(self) -> Iterator[tuple[int, Any]]:
-        if self.path.suffix == ".parquet":
+        if self.path.suffix.lower() == ".parquet":
             yield from enumerate(self._parquet_rows(), 1)
             return
         with (
             self.path.open("rb", buffering=_BUFFER) as plain,
-            gzip.open(plain) if self.path.suffix == ".gz" else nullcontext(plain) as file,
+            gzip.open(plain) if self.path.suffix.lower() == ".gz" else nullcontext(plain) as file,
         ):
             number = 0
             while line := file.readline(_MAX_LINE):
@@ -193,7 +193,7 @@ class ChainFile(RowFile):
         """
         for number, row in self.all_rows():
             if row.get("problem_id") is None and row.get("problem") is None:
-                raise self.bad(number, "has neither problem_id nor problem")
+                raise self.bad(number, self._no_row)
             if row.get("text") is None and row.get("generation") is None:
                 raise self.bad(number, "has neither text nor generation")
             yield number, row
@@ -250,7 +250,9 @@ def is_nan(value: object) -> bool:
 
 
 def name_of(row: Row, column: str) -> str | None:
-    return None if row.get(column) is None else str(row[column])
+    """What a row is called in a column, or None where it does not say: data frames say that with NaN."""
+    value = row.get(column)
+    return None if value is None or is_nan(value) else str(value)
 
 
 def squeeze(text: str) -> str:

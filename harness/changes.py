@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import HarnessError
+from .grades import StoredGrades, read_grades
 from .records import Grade
 from .rows import Key
-from .store import StoredGrades, read_grades
 
 
 class Change(NamedTuple):

@@ -81,7 +81,7 @@ class Side:
 
 
 def compare_sides(benchmark: str, metric: Compared, a: Side, b: Side) -> Comparison | None:
-    """Compare two runs on the problems that both have; None where they share none."""
+    """Compare two runs on the problems that both have; None where they share none, and for votes of single chains."""
     found = _compared(benchmark, metric, [(a, b)])
     return found[0] if found else None
 
@@ -89,7 +89,7 @@ def compare_sides(benchmark: str, metric: Compared, a: Side, b: Side) -> Compari
 def compare_family(benchmark: str, metric: Compared, pairs: Iterable[tuple[Side, Side]]) -> list[Comparison]:
     """Compare each pair as `compare_sides` does, p-values corrected for being that many.
 
-    Pairs without a problem in common are left out.
+    Pairs without a problem in common are left out, and votes of single chains: cons@1 is pass@1.
     """
     return adjusted(_compared(benchmark, metric, pairs))
 
@@ -118,21 +118,21 @@ def _compared(benchmark: str, metric: Compared, sides: Iterable[tuple[Side, Side
         )
         found.append(
             Comparison(
-                benchmark,
-                metric,
-                pair.a.model,
-                pair.b.model,
-                test.difference,
-                test.stderr,
-                test.ci95,
-                test.p,
-                test.p,
-                test.smallest,
-                len(pair.differences),
-                pair.k,
-                pair.a.run,
-                pair.b.run,
-                bootstrap,
+                benchmark=benchmark,
+                metric=metric,
+                a=pair.a.model,
+                b=pair.b.model,
+                difference=test.difference,
+                stderr=test.stderr,
+                ci95=test.ci95,
+                p=test.p,
+                p_adjusted=test.p,
+                smallest=test.smallest,
+                problems=len(pair.differences),
+                k=pair.k,
+                a_run=pair.a.run,
+                b_run=pair.b.run,
+                ci95_bootstrap=bootstrap,
             )
         )
     return found
@@ -143,6 +143,8 @@ def _pair(metric: Compared, a: Side, b: Side) -> _Pair | None:
 
     rows = _common(a, b)
     k = min(a.n, b.n)
+    if metric == "cons@k" and k == 1:
+        return None  # the vote of one chain is pass@1
     if metric == "pass@1":
         left, right = a.outcomes.rates, b.outcomes.rates
         denominator = _denominator(np.concatenate([a.outcomes.counts, b.outcomes.counts]))
@@ -174,8 +176,9 @@ def _bootstraps(pairs: Sequence[_Pair]) -> list[tuple[float, float] | None]:
     for size in set(sizes):
         places = [place for place, other in enumerate(sizes) if other == size]
         intervals = bootstrap_intervals(np.stack([pairs[place].differences for place in places]))
-        for place, (low, high) in zip(places, () if intervals is None else intervals.tolist(), strict=False):
-            found[place] = (low, high)
+        if intervals is not None:
+            for place, (low, high) in zip(places, intervals.tolist(), strict=True):
+                found[place] = (low, high)
     return found
 
 

@@ -44,6 +44,25 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def write_output(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Make a file that the user named, and its folder: whole or not at all, but for a pipe, which takes what comes.
+
+    Raises:
+        HarnessError: it is a folder or cannot be written; an old file is untouched.
+    """
+    if path.is_dir():
+        raise HarnessError(f"{path} is a folder: name a file to write with -o")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():  # a pipe, /dev/stdout
+            with path.open("wb") as file:
+                write(file)
+            return
+    except OSError as error:
+        raise disk_error(error, path) from None
+    write_atomically(path, write)
+
+
 def write_all(file: IO[bytes], data: bytes) -> None:
     """Write all of the data to an unbuffered file.
 

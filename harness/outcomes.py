@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .errors import HarnessError
 from .records import STATUSES
-from .rows import read_table
+from .runtables import LOST, REGRADE, chain_keys, read_columns
 from .statistics import BudgetPoint, Curve, Tally, budget_curve, consensus_curve, passes_curve, tally
+from .statistics.votes import first_places, worth_by_problem
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-_REMEDY: Final = "`harness regrade` makes it again"
-_LOST: Final = "move it away and run the same command to sample its chains again"
+_KEY: Final = {"problem_id": "string", "index": "int32"}
+_JUDGED: Final = {**_KEY, "status": "string", "answer_class": "string"}
+_SAMPLED: Final = {**_KEY, "completion_tokens": "int64", "finish_reason": "string", "score": "float64"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Outcomes:
     index: NDArray[np.int32]
     """Which of the problem's samples."""
     status: NDArray[np.int8]
-    """Place in `harness.records.STATUSES`; 0 is correct."""
+    """Place in `harness.records.STATUSES`; 0 is correct, -1 is none of them."""
     answer_class: NDArray[np.int32]
     """Which class of answers the chain votes for; -1 abstains. Codes of two problems have nothing in common."""
     tokens: NDArray[np.int64]
@@ -154,23 +156,14 @@ class Votes:
         )
         problem, answer_class = np.divmod(groups, codes)
         correct = np.bincount(group[outcomes.correct[voting]], minlength=len(groups)) > 0
-        most = np.zeros(size, dtype=np.int64)
-        np.maximum.at(most, problem, count)
-        winners = count == most[problem]
+        winners = first_places(problem, count, size)
         tied = np.bincount(problem[winners], minlength=size)
         if ties == "first":
             earliest = np.full(size, len(places))
             np.minimum.at(earliest, problem[winners], first[winners])
             winners &= first == earliest[problem]
-        right = np.bincount(problem[winners & correct], minlength=size)
-        return cls(
-            problem,
-            answer_class,
-            count,
-            correct,
-            right / np.maximum(np.bincount(problem[winners], minlength=size), 1),
-            tied,
-        )
+        worth = worth_by_problem(problem, winners, correct, size)
+        return cls(problem, answer_class, count, correct, worth, tied)
 
 
 def read_outcomes(path: Path, n: int | None = None) -> Outcomes:
@@ -182,10 +175,8 @@ def read_outcomes(path: Path, n: int | None = None) -> Outcomes:
     Raises:
         HarnessError: grades or chains are missing or damaged, or are not of the same chains.
     """
-    judged = ["problem_id", "index", "status", "answer_class"]
-    grades = read_table(path / "grades.parquet", _REMEDY, judged)
-    wanted = ["problem_id", "index", "completion_tokens", "finish_reason", "score"]
-    chains = read_table(path / "chains.parquet", _LOST, wanted)
+    grades = read_columns(path / "grades.parquet", REGRADE, _JUDGED)
+    chains = read_columns(path / "chains.parquet", LOST, _SAMPLED, later=("score",))
     chains = _in_order_of(grades, chains, path)
     if n is not None and (index := grades["index"].to_numpy()).max(initial=0) >= n:
         keep = index < n
@@ -200,11 +191,7 @@ def _in_order_of(grades: pa.Table, chains: pa.Table, path: Path) -> pa.Table:
         return chains
     import pyarrow.compute as pc
 
-    def keys(table: pa.Table) -> Any:
-        names = pc.binary_join_element_wise(table["index"].cast("string"), table["problem_id"], " ")
-        return names.combine_chunks()
-
-    place = pc.index_in(keys(grades), value_set=keys(chains))
+    place = pc.index_in(chain_keys(grades), value_set=chain_keys(chains))
     if place.null_count:
         raise HarnessError(
             f"{path}: grades.parquet judges {place.null_count:,} chains that chains.parquet does not hold: "
@@ -218,7 +205,8 @@ def _outcomes(grades: pa.Table, chains: pa.Table) -> Outcomes:
 
     problem, ids = _coded(grades["problem_id"])
     status, names = _coded(grades["status"])
-    known = np.array([STATUSES.index(name) if name in STATUSES else -1 for name in names], dtype=np.int8)
+    places = [STATUSES.index(name) if name in STATUSES else -1 for name in names]
+    known = np.array([*places, -1], dtype=np.int8)
     answer_class, _ = _coded(grades["answer_class"])
     reason, reasons = _coded(chains["finish_reason"])
     cut = np.array([name == "length" for name in [*reasons, None]], dtype=bool)
@@ -231,10 +219,10 @@ def _outcomes(grades: pa.Table, chains: pa.Table) -> Outcomes:
         tuple(ids),
         problem,
         grades["index"].to_numpy().astype(np.int32),
-        known[status],
+        known[status],  # code -1, for not said, is the last entry, here as below
         answer_class,
         _numbers(chains["completion_tokens"], -1).astype(np.int64),
-        cut[reason],  # code -1, for not said, is the last entry
+        cut[reason],
         foreign,
     )
 

@@ -16,6 +16,15 @@ from .records import Published
 from .store import RunFolder
 
 
+def truncated_share(result: Mapping[str, Any]) -> float | None:
+    """Share of a run's chains that hit their budget, in 0..1.
+
+    None where nobody knows: chains that somebody else sampled, with neither a budget nor a chain that was cut off.
+    """
+    share: float = result["truncated"]
+    return None if result["max_tokens"] is None and not share else share
+
+
 class ReportRun:
     """One finished run: its result, and on demand what became of its chains."""
 

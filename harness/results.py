@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import HarnessError
 from .files import read_json
@@ -29,6 +29,57 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
+class Finished(NamedTuple):
+    """The finished ones of some runs."""
+
+    results: list[dict[str, Any]]
+    """Each as `harness run --json` prints it."""
+    unfinished: int = 0
+    """How many runs are not finished."""
+    damaged: Sequence[str] = ()
+    """A line for each run that cannot be read."""
+
+    @property
+    def left_out(self) -> list[str]:
+        """Lines on the runs that are not among the results."""
+        whole = len(self.results) + self.unfinished + len(self.damaged)
+        lines = [f"{line} (left out)" for line in self.damaged]
+        if self.unfinished:
+            lines.append(f"{self.unfinished} of {whole} runs are not finished and left out")
+        return lines
+
+    def complain(self) -> None:
+        """To be called when all else is done.
+
+        Raises:
+            HarnessError: runs are damaged.
+        """
+        if self.damaged:
+            runs = "1 run is" if len(self.damaged) == 1 else f"{len(self.damaged)} runs are"
+            raise HarnessError(f"{runs} damaged and left out, see above")
+
+
+def finished_below(paths: Sequence[Path]) -> Finished:
+    """The finished runs at or below the given paths; none stands for the folder that `harness run` writes to.
+
+    Raises:
+        HarnessError: a path does not exist or holds no run folder.
+    """
+    results: list[dict[str, Any]] = []
+    unfinished, damaged = 0, []
+    for run in find_runs(paths or [Path("results")]):
+        try:
+            scores = RunFolder.of(run).scores()
+        except HarnessError as error:
+            damaged.append(str(error))
+            continue
+        if scores is None:
+            unfinished += 1
+        else:
+            results.append({**scores, "path": str(run)})
+    return Finished(results, unfinished, damaged)
+
+
 def _is_run(file: Path) -> bool:
     """Whether a run.json is one of ours: other tools use the name too."""
     try:
@@ -36,14 +87,3 @@ def _is_run(file: Path) -> bool:
     except HarnessError:
         return (file.parent / "scores.json").exists()
     return isinstance(info, dict) and "fingerprint" in info
-
-
-def finished_results(runs: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """The scores of those runs that have been finished once.
-
-    Raises:
-        HarnessError: a run folder of a newer format, or damaged scores.
-    """
-    for run in runs:
-        if (scores := RunFolder.of(run).scores()) is not None:
-            yield {**scores, "path": str(run)}

@@ -3,8 +3,9 @@
     run.json          what was asked, where the numbers come from
     problems.parquet  the problems, golds and prompts that were used
     chains.jsonl      append-only journal while the run is open
+    grades.jsonl      the grades so far while the run is open
     chains.parquet    all chains once the run is complete; then the journal goes
-    grades.parquet    one row a chain; carries the grader's name and version
+    grades.parquet    one row a chain; carries the grader's name and version; then their journal goes
     scores.json       every metric with its standard error and interval
 
 Chains are never changed. Everything else is derived from them, or replaced as a whole by an atomic rename. The
@@ -26,8 +27,19 @@ import orjson
 
 from .errors import HarnessError
 from .files import disk_error, lock, read_json, write_all, write_atomically, write_json
+from .grades import GradeJournal, StoredGrades, grades_table, read_grades
 from .records import Chain, Grade, Problem, Prompt
-from .rows import CHAIN_COLUMNS, Key, batches, chain_schema, key_of, line_of, read_table, row_of, table_of
+from .rows import (
+    CHAIN_COLUMNS,
+    Key,
+    batches,
+    chain_schema,
+    key_of,
+    line_of,
+    read_table,
+    row_of,
+    table_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,35 +72,6 @@ class Length:
         return cls(chain.completion_tokens, chain.truncated, chain.prompt_tokens, chain.score)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredGrades:
-    """Grades read back, with the version of the grader that made them."""
-
-    grader: str
-    grades: dict[Key, Grade]
-
-
-def read_grades(path: Path) -> StoredGrades | None:
-    """The grades of a grades.parquet file, or None where it is missing or damaged."""
-    if not path.exists():
-        return None
-    try:
-        table = read_table(path, "")
-        grades = {
-            (row["problem_id"], row["index"]): Grade(
-                row["status"],
-                row["answer"],
-                row["answer_class"],
-                row["rule"],
-                orjson.loads(row["scores"]) if row.get("scores") else {},
-            )
-            for row in table.to_pylist()
-        }
-    except (HarnessError, KeyError):
-        return None
-    return StoredGrades((table.schema.metadata or {}).get(b"grader", b"").decode(), grades)
-
-
 class RunFolder:
     """Reads a run folder, and writes it while `writing()` holds its lock."""
 
@@ -102,6 +85,7 @@ class RunFolder:
         self._synced = 0.0
         self._unreadable = 0
         self._indexed = False
+        self._grade_journal: GradeJournal | None = None
         self.read_only = False
         """Nothing can be written here (a read-only disk): a complete run can still be read."""
 
@@ -144,6 +128,12 @@ class RunFolder:
         """How many chains are on the disk: an interrupt may fall between a chain's writing and our knowing of it."""
         self._read_index()
         return len(self.keys)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether chains were added since the run was last complete."""
+        self._ensure_index()
+        return bool(self._spans)
 
     @property
     def unreadable(self) -> int:
@@ -237,6 +227,8 @@ class RunFolder:
             try:
                 yield self
             finally:
+                if self._grade_journal is not None:
+                    self._grade_journal.close()
                 self.flush()
                 self._close_journal()
 
@@ -323,40 +315,49 @@ class RunFolder:
         self._write_table("problems.parquet", table_of(lines, pa.schema([*texts, *lists])))
 
     def write_grades(self, grades: Mapping[Key, Grade], grader: str, order: Sequence[str]) -> None:
-        """Write the grades of all chains; `grader` names the normalizer and its version."""
-        import pyarrow as pa
+        """Write the grades of all chains, and let their journal go; `grader` names the normalizer and its version."""
+        self._write_table("grades.parquet", grades_table(grades, grader, order))
+        self.drop_grades()
 
-        rank = {problem_id: i for i, problem_id in enumerate(order)}
-        lines = [
-            line_of(
-                {
-                    "problem_id": key[0],
-                    "index": key[1],
-                    "status": grade.status,
-                    "correct": grade.correct,
-                    "answer": grade.answer,
-                    "answer_class": grade.answer_class,
-                    "rule": grade.rule,
-                    "scores": orjson.dumps(dict(grade.scores)).decode() if grade.scores else None,
-                }
-            )
-            for key, grade in sorted(grades.items(), key=lambda item: (rank[item[0][0]], item[0][1]))
-        ]
-        schema = pa.schema(
-            [
-                ("problem_id", pa.string()),
-                ("index", pa.int32()),
-                ("status", pa.string()),
-                ("correct", pa.bool_()),
-                ("answer", pa.string()),
-                ("answer_class", pa.string()),
-                ("rule", pa.string()),
-            ]
-        )
-        if any(grade.scores for grade in grades.values()):
-            schema = schema.append(pa.field("scores", pa.string()))
-        table = table_of(lines, schema).replace_schema_metadata({"grader": grader})
-        self._write_table("grades.parquet", table)
+    @property
+    def _grade_journal_path(self) -> Path:
+        return self.path / "grades.jsonl"
+
+    def open_grades(self, grader: str) -> dict[Key, Grade]:
+        """Go on with the journal of grades: those that the same grader gave stored chains.
+
+        Grades that a failure decided are left out, since the next attempt may succeed. What another grader said, what
+        cannot be read and what is of chains that are not stored is dropped from the file.
+
+        Raises:
+            HarnessError: the disk is full.
+        """
+        journal = GradeJournal(self._grade_journal_path, grader)
+        grades, whole = journal.read(self.keys)
+        kept = {key: grade for key, grade in grades.items() if grade.status not in ("timeout", "error")}
+        if not self.read_only:
+            if not whole or len(kept) < len(grades):
+                journal.begin_anew(kept)
+            if self._grade_journal is not None:
+                self._grade_journal.close()
+            self._grade_journal = journal
+        return kept
+
+    def append_grade(self, key: Key, grade: Grade) -> None:
+        """Let readers know of a grade before the run is complete.
+
+        Raises:
+            HarnessError: the disk is full; the grade's chain stays stored.
+        """
+        if self._grade_journal is not None:
+            self._grade_journal.append(key, grade)
+
+    def drop_grades(self) -> None:
+        """Let the journal of grades go: grades.parquet holds what it held, or nobody waits for it."""
+        if self._grade_journal is not None:
+            self._grade_journal.close()
+        with suppress(OSError):
+            self._grade_journal_path.unlink()
 
     def _write_table(self, name: str, table: pa.Table) -> None:
         import pyarrow.parquet as pq

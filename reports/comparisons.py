@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final, NamedTuple
 
 from harness.comparison import METRICS, Compared, Comparison
@@ -55,9 +55,19 @@ def comparisons_table(report: Report) -> Table:
     shown = [chosen[place] for place in sorted(wanted)]
     protocols = {item.protocol for item in chosen}
     names = {key_of(run): label for run, label in labels(report.runs).items()}
+    beginning = _common_folder(list(names.values()))
+    names = {key: label.removeprefix(beginning) for key, label in names.items()}
     rows = [_row(item, names, found, grouped=len(protocols) > 1) for item in shown]
-    notes = _notes(report, found, len(found.comparisons) - len(rows))
+    notes = [*_notes(report, found, len(rows))]
+    if beginning and rows:
+        notes.insert(0, f"Models are named without what all names begin with: {beginning}")
     return Table("comparisons", "Comparisons", _COLUMNS, tuple(rows), notes=tuple(notes))
+
+
+def _common_folder(names: Sequence[str]) -> str:
+    """What all names begin with, up to a slash: two long names in a row leave no room for what is said of them."""
+    shared = [same[0] for same in takewhile(lambda same: len(set(same)) == 1, zip(*names, strict=False))]
+    return "".join(shared[: len(shared) - shared[::-1].index("/")]) if "/" in shared else ""
 
 
 def _with_baseline(report: Report, found: Tested) -> Iterator[Chosen]:
@@ -105,7 +115,7 @@ def _of_interest(
             ranks.setdefault((later, earlier), place)
     for (a, b), rank in ranks.items():
         comparison = found.of(metric, a, b)
-        if comparison is not None and (metric == "pass@1" or comparison.k > 1):  # cons@1 is pass@1
+        if comparison is not None:
             yield 2 * rank + (metric != "pass@1"), comparison
 
 
@@ -160,23 +170,25 @@ def verdict(c: Comparison, family: int) -> str:
     return f"no difference seen; differences below {100 * c.smallest:.1f} points would often not be"
 
 
-def _notes(report: Report, found: Tested, more: int) -> Iterator[str]:
+def _notes(report: Report, found: Tested, shown: int) -> Iterator[str]:
+    more = len(found.comparisons) - shown
     if not found.comparisons:
         if len(report.runs) > 1 and not found.left_out:
             yield _nothing_to_compare(report)
         yield from found.left_out
         return
     yield (
-        "Differences in percentage points, paired problem by problem; interval: Student's t for pass@1, "
-        "Bonett and Price's for votes; p: exact permutation "
+        "Differences in percentage points, paired problem by problem; interval: Student's t, or Bonett and Price's "
+        "where a problem is either solved or not (votes, single chains); p: exact permutation "
         "test over problems, two-sided; p adjusted: Holm's, for all comparisons of the benchmark and metric, shown "
         "or not."
     )
     yield "detectable: the smallest true difference that such a comparison finds (p < 0.05) in 80 % of all cases."
     if report.baseline is None and more:
         yield (
-            "Shown first: the best model against each other, checkpoints last against first and each against the one "
-            f"before. {count(more, 'more comparison')} in --format json; --baseline MODEL compares all with one."
+            f"The {shown} that help most to choose: the best against others, "
+            "checkpoints last against first and against the one before. "
+            f"{count(more, 'more comparison')} in --format json; --baseline MODEL compares all with one."
         )
     yield from found.left_out
 

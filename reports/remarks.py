@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from .figures import Result, count, money, value_and_error
 
 _KNOWN: Final = ("pass@1", "pass@k", "cons@k", "mean_tokens", "p95_tokens")
 """Scores that have a place of their own; all others, of strangers' metrics and graders, are listed."""
+
+
+_NAMED: Final = 2
+"""Runs that a warning names; of more it says how many."""
 
 
 def remarks(result: Result, model: str, *, brief: bool = False) -> Iterator[str]:
@@ -29,8 +33,21 @@ def remarks(result: Result, model: str, *, brief: bool = False) -> Iterator[str]
         yield f"{label}: {_foreign(foreign)}"
     if not brief and (spent := _spent(result.get("cost") or {})):
         yield f"{label}: {spent}."
-    for warning in result.get("warnings", ()):
-        yield f"{label}: WARNING: {warning}"
+
+
+def warnings_of(runs: Iterable[tuple[Result, str]]) -> Iterator[str]:
+    """The warnings of runs, each once with all that it is true of.
+
+    Args:
+        runs: results, with what the row of each is called.
+    """
+    found: dict[str, list[str]] = {}
+    for result, model in runs:
+        for warning in result.get("warnings", ()):
+            found.setdefault(str(warning), []).append(f"{model} on {result['benchmark']}")
+    for warning, labels in found.items():
+        more = f" and {count(len(labels) - _NAMED, 'other run')}" if len(labels) > _NAMED else ""
+        yield f"{', '.join(labels[:_NAMED])}{more}: WARNING: {warning}"
 
 
 def _parts(result: Result, brief: bool) -> Iterator[str]:

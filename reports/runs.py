@@ -20,7 +20,7 @@ from .figures import (
 )
 from .groups import by_protocol, labels
 from .markdown_text import notes_of, table_lines
-from .remarks import remarks
+from .remarks import remarks, warnings_of
 from .table import Cell, Column, Row, Table
 
 _NOTE: Final = (
@@ -40,14 +40,14 @@ def _table(runs: Sequence[ReportRun], groups: Sequence[Sequence[ReportRun]], *, 
     with_usd = any(usd_of(run.result) is not None for run in runs)
     with_foreign = any(run.result.get("foreign") for run in runs)
     votes = votes_title(run.result["n"] for run in runs)
+    voted = any(run.result["n"] > 1 for run in runs)  # cons@1 is pass@1
     columns = [
         Column("model", numeric=False),
         Column("benchmark", numeric=False),
         Column("n"),
         Column("pass@1", better="high"),
         Column("95 % CI"),
-        Column(votes, better="high"),
-        Column("95 % CI"),
+        *((Column(votes, better="high"), Column("95 % CI")) if voted else ()),
         Column("truncated", better="low"),
         Column("no answer", better="low"),
         Column("tokens", better="low"),
@@ -57,7 +57,7 @@ def _table(runs: Sequence[ReportRun], groups: Sequence[Sequence[ReportRun]], *, 
     protocols = [protocol_of(group[0].result) for group in groups]
     names = labels(runs)
     rows = [
-        Row(_cells(run, names[run], with_usd, with_foreign), protocol if len(groups) > 1 else "")
+        Row(_cells(run, names[run], voted, with_usd, with_foreign), protocol if len(groups) > 1 else "")
         for protocol, group in zip(protocols, groups, strict=True)
         for run in group
     ]
@@ -68,6 +68,7 @@ def _table(runs: Sequence[ReportRun], groups: Sequence[Sequence[ReportRun]], *, 
             "chains it decides otherwise."
         )
     notes += [_NOTE, *(line for run in runs for line in remarks(run.result, names[run], brief=brief))]
+    notes += warnings_of((run.result, names[run]) for run in runs)
     if brief:
         notes.append(
             "The format runs says more of each run: seed, parts of the standard error, ties, tokens sampled."
@@ -75,14 +76,14 @@ def _table(runs: Sequence[ReportRun], groups: Sequence[Sequence[ReportRun]], *, 
     return Table("runs", "Runs", tuple(columns), tuple(rows), notes=tuple(notes))
 
 
-def _cells(run: ReportRun, name: str, with_usd: bool, with_foreign: bool) -> tuple[Cell, ...]:
+def _cells(run: ReportRun, name: str, voted: bool, with_usd: bool, with_foreign: bool) -> tuple[Cell, ...]:
     result, scores = run.result, run.result["scores"]
     cells = [
         Cell(name),
         Cell(run.benchmark),
         Cell(str(result["n"]), result["n"]),
         *_score(scores.get("pass@1")),
-        *_score(scores.get("cons@k")),
+        *(_score(scores.get("cons@k")) if voted else ()),
         percent_cell(truncated_of(result)),
         percent_cell(result["no_answer"]),
         _tokens(scores.get("mean_tokens")),

@@ -50,7 +50,7 @@ def command(
     `harness run --sampler replay --chains FILE` and `harness import --from jsonl FILE` read them back.
     """
     from ..exports import Export
-    from ..results import find_runs, finished_results
+    from ..results import finished_below
 
     form = form or _form_of(output)
     if public and form != "hub":
@@ -61,13 +61,12 @@ def command(
         raise UsageError("--no-text and --include-hidden-text contradict each other: leave one out")
     plugins = plugins_of(ctx)
     say_problems(plugins)
-    runs = find_runs(results or [Path("results")])
-    found = list(finished_results(runs))
-    if unfinished := len(runs) - len(found):
-        say(f"{unfinished} of {len(runs)} runs are not finished and left out")
-    if not found:
+    found = finished_below(results)
+    for line in found.left_out:
+        say(line)
+    if not found.results:
         raise HarnessError("no run is finished: there is nothing to export")
-    export = Export(found, plugins, texts=not no_text, include_hidden_text=include_hidden_text)
+    export = Export(found.results, plugins, texts=not no_text, include_hidden_text=include_hidden_text)
     if export.withheld:
         say(
             f"{', '.join(export.withheld)}: its authors ask that it not be posted, and chains quote the questions: "
@@ -79,7 +78,10 @@ def command(
         where = push(export, plugins, str(output), public=public, note=say)
     else:
         where = _write(export, form, output)
-    say(f"{export.rows:,} chains of {len(found)} {'run' if len(found) == 1 else 'runs'} -> {where}")
+    say(
+        f"{export.rows:,} chains of {len(export.runs)} {'run' if len(export.runs) == 1 else 'runs'} -> {where}"
+    )
+    found.complain()
 
 
 def _write(export: Export, form: str, output: str | None) -> str:
@@ -96,7 +98,8 @@ def _write(export: Export, form: str, output: str | None) -> str:
 
 
 def _form_of(output: str | None) -> str:
-    if output is None:
+    """By the ending of the file; on standard output lines, which pipes can read."""
+    if output in (None, "-"):
         return "jsonl"
     for ending, form in _ENDINGS.items():
         if output.lower().endswith(ending):

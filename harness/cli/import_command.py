@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ..errors import UsageError
-from ..plugins import PluginManager, names_of
+from ..plugins import PluginManager
 from . import plugins_of, say, say_problems
 from .results import print_results
 from .streams import show_warnings, stdout_kept_clean
+
+if TYPE_CHECKING:
+    from ..imports import ImportConfig
 
 _SHOWN: Final = 3
 """Chains that are named where two graders disagree."""
@@ -74,7 +77,7 @@ def command(ctx: click.Context, /, paths: tuple[Path, ...], as_json: bool, quiet
     print_results(results, plugins, as_json=as_json)
 
 
-def _config(paths: Sequence[Path], flags: Mapping[str, Any], plugins: PluginManager) -> Any:
+def _config(paths: Sequence[Path], flags: Mapping[str, Any], plugins: PluginManager) -> ImportConfig:
     from ..imports import ImportConfig
     from ..imports.sources import Filter
 
@@ -94,13 +97,13 @@ def _config(paths: Sequence[Path], flags: Mapping[str, Any], plugins: PluginMana
 
 def _say_differences(result: Mapping[str, Any], plugins: PluginManager) -> None:
     from ..imports import differences
+    from ..imports.placing import sounds_hidden
 
     foreign = result.get("foreign")
     if not foreign or not foreign["differs"]:
         return
     path = Path(result["path"])
-    hidden = [name for b in plugins.benchmarks.values() if b.hidden for name in names_of(b)]
-    shows = not any(name in str(result["benchmark"]).lower() for name in hidden)
+    shows = not sounds_hidden(str(result["benchmark"]), plugins)
     found = differences(path, result["n"])
     shown = "; ".join(
         f"{key[0]} number {key[1]}: theirs {theirs:g}, ours {ours.status}"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..files import disk_error, write_atomically
+from ..errors import UsageError
+from ..files import write_output
 from ..text import printable
 from . import plugins_of, say, say_problems
+
+if TYPE_CHECKING:
+    from ..components import Reporter
+    from ..report import Report
 
 
 @click.command("report")
@@ -38,44 +44,50 @@ def command(
 ) -> None:
     """Compare the finished runs below RESULTS (default: results): tables, tests, charts."""
     from ..report import Report
-    from ..results import find_runs, finished_results
+    from ..results import Finished, finished_below
 
     plugins = plugins_of(ctx)
     say_problems(plugins)
     reporter = plugins.reporter(form or _format_of(output))
     # Published figures make a report of their own where nothing was measured.
     nothing_yet = published and not results and not Path("results").exists()
-    runs = [] if nothing_yet else find_runs(results or [Path("results")])
-    found = list(finished_results(runs))
-    if unfinished := len(runs) - len(found):
-        say(f"{unfinished} of {len(runs)} runs are not finished and left out")
+    found = Finished([]) if nothing_yet else finished_below(results)
+    for line in found.left_out:
+        say(line)
     report = Report(
-        found,
+        found.results,
         baseline=baseline,
         published=plugins.published if published else (),
         charts=None if charts == "none" else charts,
     )
     if output is None:
         click.echo(reporter.render(report), nl=False)
-        return
+    else:
+        _write_all(reporter, report, output)
+    found.complain()
+
+
+def _write_all(reporter: Reporter, report: Report, output: Path) -> None:
+    if not output.name or output.is_dir():
+        raise UsageError(f"-o takes a file, and {str(output)!r} is a folder: name the report in it")
     text, beside = reporter.render_file(report, output)
     for name, data in beside.items():
         _write(output.parent / name, data)
-    _write(output, printable(text).encode())
+    _write(output, printable(text).encode())  # last: where it stands, what it refers to does too
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():  # a pipe, /dev/stdout
-            path.write_bytes(data)
-            return
-    except OSError as error:
-        raise disk_error(error, path) from None
-    # Renamed into place: whoever looks at a report that is written again and again sees a whole one.
-    write_atomically(path, lambda file: file.write(data))
+    write_output(path, lambda file: file.write(data))
 
 
 def _format_of(output: Path | None) -> str:
     endings = {".html": "html", ".htm": "html", ".tex": "latex", ".csv": "csv", ".json": "json"}
-    return "markdown" if output is None else endings.get(output.suffix.lower(), "markdown")
+    endings |= dict.fromkeys((".md", ".markdown", ".txt"), "markdown")
+    if output is None or not output.suffix:
+        return "markdown"
+    if (form := endings.get(output.suffix.lower())) is None:
+        known = ", ".join(endings)
+        raise UsageError(
+            f"-o {output}: no format has the ending {output.suffix}: use one of {known}, or add --format"
+        )
+    return form

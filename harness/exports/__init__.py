@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from .. import __version__
-from ..errors import HarnessError
-from ..files import disk_error, write_atomically
+from ..files import write_output
 from ..plugins import PluginManager
 from ..report import ReportRun
 from ..rows import line_of
@@ -99,15 +98,18 @@ class Export:
         repeated = [name for name in self.columns if name not in _VARIED]
         with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeated) as writer:
             waiting: list[pa.Table] = []
+            size = 0
             for table in self.tables(runs):
                 waiting.append(table)
-                if sum(t.nbytes for t in waiting) >= _GROUP_BYTES:
+                size += table.nbytes
+                if size >= _GROUP_BYTES:
                     _write_group(writer, waiting)
+                    size = 0
             if waiting:
                 _write_group(writer, waiting)
 
     def write(self, path: Path, form: str) -> None:
-        """Write a whole file or none.
+        """Write a file: a whole one or none, but for a pipe.
 
         Args:
             form: "jsonl" or "parquet"; a jsonl file whose name ends in .gz is compressed.
@@ -115,18 +117,12 @@ class Export:
         Raises:
             HarnessError: the file cannot be written, or files of a run are missing or damaged.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk_error(error, path) from None
-        if path.is_dir():
-            raise HarnessError(f"{path} is a folder: name a file to write with -o")
         if form == "parquet":
-            write_atomically(path, self.write_parquet)
-        elif path.suffix == ".gz":
-            write_atomically(path, self._write_gzip)
+            write_output(path, self.write_parquet)
+        elif path.suffix.lower() == ".gz":
+            write_output(path, self._write_gzip)
         else:
-            write_atomically(path, self.write_jsonl)
+            write_output(path, self.write_jsonl)
 
     def _write_gzip(self, file: IO[bytes]) -> None:
         # No name and no time inside: the same chains make the same file.

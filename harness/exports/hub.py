@@ -12,6 +12,7 @@ import yaml
 
 from .. import hub
 from ..errors import HarnessError, one_line
+from ..files import safe_name
 from ..plugins import PluginManager
 from ..report import Report
 from . import Export
@@ -77,8 +78,6 @@ def _refuse_to_post(export: Export) -> None:
 
 def _upload(api: Any, repo: str, export: Export, plugins: PluginManager, folder: Path) -> None:
     from huggingface_hub import CommitOperationAdd
-
-    from ..files import safe_name
 
     hub.quiet_unless_terminal()
     files: dict[str, list[str]] = {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import HarnessError
 from ..plugins import PluginManager
 from ..report import ReportRun
-from ..rows import read_table
+from ..runtables import LOST, REGRADE, chain_keys, damaged, read_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,8 +85,6 @@ _RESULT: Final = {
 _SHORT: Final = 3
 """Characters of an answer, such as "B" or "(B)", that cannot quote a hidden problem's choices."""
 
-_LOST: Final = "move it away and run the same command to sample its chains again"
-_REGRADE: Final = "`harness regrade` makes it again"
 _PROBLEMS: Final = "run the same `harness run` command to make it again"
 
 
@@ -132,11 +130,17 @@ class ChainTable:
 
     @cached_property
     def _problems(self) -> pa.Table:
-        return read_table(self.run.path / "problems.parquet", _PROBLEMS, ["id", "text", "gold"])
+        types = {"id": "string", "text": "string", "gold": "string"}
+        return read_columns(self.run.path / "problems.parquet", _PROBLEMS, types)
 
     @cached_property
     def _grades(self) -> pa.Table:
-        return read_table(self.run.path / "grades.parquet", _REGRADE, ["problem_id", "index", *_GRADE])
+        types = {name: _TYPES[name] for name in ("problem_id", "index", *_GRADE)}
+        return read_columns(self.run.path / "grades.parquet", REGRADE, types)
+
+    @cached_property
+    def _grade_keys(self) -> Any:
+        return chain_keys(self._grades)
 
     def tables(
         self, columns: Sequence[str] = COLUMNS, where: Mapping[str, Collection[Any]] | None = None
@@ -156,7 +160,7 @@ class ChainTable:
         path = self.run.path / "chains.parquet"
         wanted = [name for name in _CHAIN_TEXTS if name in columns]
         if not path.exists():
-            raise HarnessError(f"{path} is missing: {_LOST}")
+            raise HarnessError(f"{path} is missing: {LOST}")
         try:
             with pq.ParquetFile(path) as file:
                 start = 0
@@ -170,9 +174,8 @@ class ChainTable:
                     for name, values in self._texts(file, group, wanted, mask).items():
                         rows = rows.append_column(name, values)
                     yield rows.select(list(columns)).cast(schema_of(columns))
-        except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise HarnessError(f"{path} is damaged ({reason}): {_LOST}") from None
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise damaged(path, error, LOST) from None
 
     def _light(self, file: pq.ParquetFile, group: int | None, start: int, columns: set[str]) -> pa.Table:
         """The columns of a row group that are no chain's text, "index" among them."""
@@ -211,7 +214,7 @@ class ChainTable:
 
         grades = self._grades.slice(start, chains.num_rows)
         if not all(grades[key].equals(chains[key]) for key in ("problem_id", "index")):
-            grades = self._grades.take(pc.index_in(_keys(chains), value_set=_keys(self._grades)))
+            grades = self._grades.take(pc.index_in(chain_keys(chains), value_set=self._grade_keys))
         found = {name: grades[name] for name in _GRADE}
         found["score"] = found["correct"].cast(pa.int8())
         for name in ("answer", "answer_class"):
@@ -253,10 +256,3 @@ class ChainTable:
             return {name: pa.nulls(rows, pa.large_string()) for name in wanted}
         texts = file.read_row_group(group, list(wanted)).filter(mask)
         return {name: texts[name] for name in wanted}
-
-
-def _keys(table: pa.Table) -> Any:
-    import pyarrow.compute as pc
-
-    names = pc.binary_join_element_wise(table["index"].cast("string"), table["problem_id"], " ")
-    return names.combine_chunks()

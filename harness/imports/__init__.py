@@ -92,6 +92,8 @@ def import_chains(
     base = UNKNOWN if config.protocol is None else plugins.protocol(config.protocol)
     placed = [tasks.place(group, _protocol(base, config, group), config.n) for group in groups]
     _refuse_twins(placed)
+    if len(placed) > 1:  # a benchmark's name does not tell the runs of several models apart
+        progress = _NotesOnly(progress)
     results: list[dict[str, Any]] = []
     with ExitStack() as stack:
         pool = open_pool(plugins, config.grading_deadline)
@@ -102,6 +104,14 @@ def import_chains(
             ]
             results += _store(imports, source)
     return results
+
+
+class _NotesOnly(Progress):
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def note(self, text: str) -> None:
+        self._progress.note(text)
 
 
 def _data_from_environment() -> Path | None:

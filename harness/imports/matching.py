@@ -39,6 +39,7 @@ _TWICE: Final = 2.0
 _VERY_LIKE: Final = 0.6
 _ALIKE: Final = 0.8  # without golds to go by
 _MOST: Final = 2 / 3  # of the foreign problems, before elimination means anything
+_FEW: Final = 300  # left to eliminate among: there each gold is compared with each
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def match(
 ) -> dict[ForeignProblem, Match]:
     """The benchmark's problem for each foreign one; those that cannot be told are left out.
 
-    Time is linear in the texts. Several foreign problems may be one and the same by id or statement (prompts that
+    Time is about linear in the texts. Several foreign problems may be one and the same by id or statement (prompts that
     differ), but a problem is given away once by likeness or by gold.
     """
     matcher = _Matcher(problems, normalizer)
@@ -176,7 +177,7 @@ class _Matcher:
     def by_elimination(self, foreign: Sequence[ForeignProblem]) -> dict[ForeignProblem, Match]:
         """What is left has to be what is left: as many on both sides, and a gold that no other of them has."""
         left = [problem for problem in self._problems if problem.id not in self._taken]
-        if len(left) != len(foreign) or not self._golds_tell:
+        if len(left) != len(foreign) or len(left) > _FEW or not self._golds_tell:
             return {}
         fits = {
             one: [problem for problem in left if same_gold(self._normalizer, one.gold, problem.gold)]

@@ -121,22 +121,28 @@ class Tasks:
         if self._bench is not None:
             if self._normalizer is not None and not self._known(self._bench.partition(":")[0]):
                 return self._foreign(self._bench), False
-            return self._plugins.benchmark(self._bench), True
+            return self._of_the_harness(self._bench), True
         if said is None:
             raise UsageError("the files do not say which benchmark this is: name it with --bench")
         if (benchmark := self._known(said)) is not None:
             return benchmark, True
         return self._foreign(said), False
 
+    def _of_the_harness(self, name: str) -> Benchmark:
+        try:
+            return self._plugins.benchmark(name)
+        except HarnessError as error:
+            raise HarnessError(
+                f"{error}; for a benchmark that is the files' own, add the normalizer of its answers: "
+                "--normalizer math"
+            ) from None
+
     def _known(self, said: str) -> Benchmark | None:
         return next((b for b in self._plugins.benchmarks.values() if _goes_by(b, said)), None)
 
     def _foreign(self, name: str) -> ForeignBenchmark:
         normalizer = self._plugins.normalizer(self._normalizer or "math").name
-        hidden = [part for b in self._plugins.benchmarks.values() if b.hidden for part in names_of(b)]
-        return ForeignBenchmark(
-            printable(name)[:200], normalizer, any(part in name.lower() for part in hidden)
-        )
+        return ForeignBenchmark(printable(name)[:200], normalizer, sounds_hidden(name, self._plugins))
 
     def _load(self, benchmark: Benchmark, protocol: Protocol) -> Task | str:
         """The benchmark with all its problems, or why they cannot be had."""
@@ -235,6 +241,12 @@ class Tasks:
         chains = sum(len(group.indexes[problem]) for problem in unmatched)
         self._note(f"{group.model}: {many} and are left out, with {chains} chains (first: {rows})")
         return f"{len(unmatched)} problems ({chains} chains) of the files are none of {label}'s and were left out"
+
+
+def sounds_hidden(name: str, plugins: PluginManager) -> bool:
+    """Whether a foreign benchmark's name contains that of one whose authors ask that it not be posted, in any case."""
+    hidden = (part for b in plugins.benchmarks.values() if b.hidden for part in names_of(b))
+    return any(part in name.lower() for part in hidden)
 
 
 def _goes_by(benchmark: Benchmark, said: str) -> bool:

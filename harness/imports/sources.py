@@ -81,13 +81,19 @@ class Source:
                 which none is the one that was asked for.
         """
         groups: dict[tuple[str, str | None], Group] = {}
-        texts: dict[str, str] = {}  # a statement is kept once for all models
+        problems: dict[ForeignProblem, ForeignProblem] = {}  # a statement is kept once for all models
         for path in self.paths:
             for chain in self._read(path):
                 key = (self._model(path, chain), _text(chain.benchmark))
                 group = groups.setdefault(key, Group(*key))
                 group.paths[path] = None
-                _count(group, chain, _problem(chain, texts), self.index(chain))
+                problem = problem_of(chain)
+                problem = problems.setdefault(problem, problem)
+                if len(problems) > _MAX_PROBLEMS:
+                    raise HarnessError(
+                        f"{chain.where}: more than {_MAX_PROBLEMS:,} problems are no benchmark: import fewer files"
+                    )
+                _count(group, chain, problem, self.index(chain))
         found = [g for g in groups.values() if self._chosen.task in (None, g.benchmark)]
         if not found:
             names = sorted({str(benchmark) for _, benchmark in groups})
@@ -143,15 +149,6 @@ class Source:
 
 def _text(name: str | None) -> str | None:
     return None if name is None else printable(name)
-
-
-def _problem(chain: ForeignChain, texts: dict[str, str]) -> ForeignProblem:
-    text = chain.problem
-    if text is not None:
-        text = texts.setdefault(text, text)
-        if len(texts) > _MAX_PROBLEMS:
-            raise HarnessError(f"{chain.where}: more than {_MAX_PROBLEMS:,} problems are no benchmark")
-    return ForeignProblem(chain.problem_id, text, chain.gold)
 
 
 def problem_of(chain: ForeignChain) -> ForeignProblem:

@@ -11,7 +11,7 @@ from ..comparison import METRICS, Comparison, compare_family
 from ..errors import HarnessError, closest
 from ..report import Report, ReportRun
 from .results import Results, load
-from .tables import html_table, text_table
+from .tables import html_table, percent, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +130,7 @@ class Comparisons:
                 c.b,
                 c.benchmark,
                 c.metric if c.metric == "pass@1" else f"cons@{c.k}",
-                f"{100 * c.difference:+.2f}" + ("" if c.stderr is None else f" ± {100 * c.stderr:.2f}"),
+                percent(c.difference, c.stderr, "+"),
                 "" if c.ci95 is None else f"{100 * c.ci95[0]:+.1f} to {100 * c.ci95[1]:+.1f}",
                 f"{c.p:.3g}",
                 f"{c.p_adjusted:.3g}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import HarnessError, closest
 from ..exports.table import COLUMNS, ChainTable, schema_of
 from ..records import STATUSES
-from ..report import ReportRun
+from ..report import ReportRun, truncated_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,12 +89,6 @@ def _flat(run: ReportRun) -> dict[str, Any]:
     return row | {name: result.get(name) for name in ("grader", "fingerprint", "path", "harness")}
 
 
-def truncated_share(result: Mapping[str, Any]) -> float | None:
-    """Share of chains that hit their budget, in 0..1; None where nobody knows: neither a budget nor a chain cut off."""
-    share: float = result["truncated"]
-    return None if result["max_tokens"] is None and not share else share
-
-
 SCORE_COLUMNS: Final = (
     "model",
     "benchmark",
@@ -135,13 +130,15 @@ def chains_frame(
     """One row a chain, in the order of the runs, then as they are stored.
 
     Args:
-        columns: names out of `chaintable.COLUMNS`.
+        columns: names out of `harness.exports.table.COLUMNS`.
         where: column -> its wanted values; texts of other chains are never read.
         limit: no more than so many; nothing behind them is read.
 
     Raises:
-        HarnessError: an unknown column, or files that are missing or damaged.
+        HarnessError: an unknown column, a limit below 0, or files that are missing or damaged.
     """
+    if limit is not None and limit < 0:
+        raise HarnessError(f"limit={limit}: take 0 or more chains, or leave it out for all")
     for name in (*columns, *(where or {})):
         if name not in COLUMNS:
             raise HarnessError(f"chains have no column {name!r}: {closest(name, COLUMNS)}")
@@ -156,12 +153,9 @@ def chains_frame(
             ) from None
     found: list[pa.Table] = []
     rows = 0
-    for run in tables:
-        for table in run.tables(columns, where):
-            found.append(table if limit is None else table.slice(0, limit - rows))
-            rows += found[-1].num_rows
-            if limit is not None and rows >= limit:
-                break
+    for table in chain.from_iterable(run.tables(columns, where) for run in tables):
+        found.append(table if limit is None else table.slice(0, limit - rows))
+        rows += found[-1].num_rows
         if limit is not None and rows >= limit:
             break
     return _frame(pa.concat_tables(found) if found else schema_of(columns).empty_table())

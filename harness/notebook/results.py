@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from html import escape
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import HarnessError, closest
 from ..exports.table import ChainTable
 from ..plugins import PluginManager, load_plugins
-from ..report import Report, ReportRun
-from ..results import find_runs, finished_results
-from .frames import GRADE_COLUMNS, chains_frame, runs_frame, scores_frame, truncated_share
-from .tables import html_table, text_table
+from ..report import Report, ReportRun, truncated_share
+from ..results import finished_below
+from .frames import GRADE_COLUMNS, chains_frame, runs_frame, scores_frame
+from .tables import html_table, percent, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +34,14 @@ def load(*paths: str | os.PathLike[str], reveal: bool = False) -> Results:
         reveal: show the texts also of benchmarks whose authors ask that they not be posted.
 
     Raises:
-        HarnessError: a path does not exist or holds no run folder, or a result is damaged.
+        HarnessError: a path does not exist or holds no run folder.
+
+    A run whose files are damaged is left out with a warning.
     """
-    folders = find_runs([Path(path).expanduser() for path in paths] or [Path("results")])
-    found = list(finished_results(folders))
-    return Results(found, reveal=reveal, unfinished=len(folders) - len(found))
+    found = finished_below([Path(path).expanduser() for path in paths])
+    for line in found.damaged:
+        warnings.warn(f"{line} (left out)", stacklevel=2)
+    return Results(found.results, reveal=reveal, unfinished=found.unfinished)
 
 
 class Results:
@@ -202,7 +206,7 @@ def _values(value: Any) -> list[Any]:
 
 def _row(result: Mapping[str, Any]) -> Sequence[str]:
     scores = result["scores"]
-    pass1 = scores.get("pass@1", {})
+    pass1, cons = scores.get("pass@1", {}), scores.get("cons@k", {})
     truncated = truncated_share(result)
     ci95, tokens = pass1.get("ci95"), scores.get("mean_tokens", {}).get("value")
     return (
@@ -210,18 +214,12 @@ def _row(result: Mapping[str, Any]) -> Sequence[str]:
         str(result["benchmark"]),
         str(result["n"]),
         str(result["problems"]),
-        _percent(pass1.get("value"), pass1.get("stderr")),
+        percent(pass1.get("value"), pass1.get("stderr")),
         "" if ci95 is None else f"{100 * ci95[0]:.1f} – {100 * ci95[1]:.1f}",
-        _percent(scores.get("cons@k", {}).get("value"), scores.get("cons@k", {}).get("stderr")),
+        percent(cons.get("value"), cons.get("stderr")),
         "" if truncated is None else f"{100 * truncated:.1f} %",
         "" if tokens is None else f"{tokens:,.0f}",
     )
-
-
-def _percent(value: float | None, stderr: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{100 * value:.2f}" + ("" if stderr is None else f" ± {100 * stderr:.2f}")
 
 
 class RenderedReport(str):

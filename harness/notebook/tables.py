@@ -15,6 +15,17 @@ _LEFT: Final = "text-align:left"
 _RIGHT: Final = "text-align:right;white-space:nowrap"
 
 
+def percent(value: float | None, stderr: float | None, sign: str = "") -> str:
+    """A share in percent, or a difference of two in points, with its standard error where that is known.
+
+    Args:
+        sign: "+" writes one before a positive number too.
+    """
+    if value is None:
+        return ""
+    return f"{100 * value:{sign}.2f}" + ("" if stderr is None else f" ± {100 * stderr:.2f}")
+
+
 def html_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", notes: Iterable[str] = ()
 ) -> str:

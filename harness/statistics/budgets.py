@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from .means import MeanEstimate, mean_over_problems
+from .votes import first_places, worth_by_problem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,8 +107,5 @@ class _Votes:
         import numpy as np
 
         votes = np.bincount(self.group[counted[self.voting]], minlength=len(self.problem))
-        most = np.zeros(self.problems, dtype=np.int64)
-        np.maximum.at(most, self.problem, votes)
-        wins = (votes == most[self.problem]) & (votes > 0)
-        right = np.bincount(self.problem[wins & self.right], minlength=self.problems)
-        return np.asarray(right / np.maximum(np.bincount(self.problem[wins], minlength=self.problems), 1))
+        wins = first_places(self.problem, votes, self.problems)
+        return worth_by_problem(self.problem, wins, self.right, self.problems)

@@ -19,6 +19,14 @@ class Spread(NamedTuple):
     """Mean over problems of the variance of one chain of each model: sigma_A^2 + sigma_B^2."""
 
 
+def reach_of_power(problems: int) -> float:
+    """How many standard errors a true difference has to be so that a test over so many problems finds it.
+
+    The usual sum of two quantiles (Cohen 1988, section 2.4) for 80 % power of a two-sided test at 5 %, of Student's t.
+    """
+    return student_t_quantile(0.975, problems - 1) + student_t_quantile(0.8, problems - 1)
+
+
 def spread_of_pair(
     a_correct: Sequence[int], a_counts: Sequence[int], b_correct: Sequence[int], b_counts: Sequence[int]
 ) -> Spread | None:
@@ -30,15 +38,9 @@ def spread_of_pair(
     """
     if len(a_counts) < 2 or min(*a_counts, *b_counts) < 2:
         return None
-    rates = [
-        [c / n for c, n in zip(*run, strict=True)] for run in ((a_correct, a_counts), (b_correct, b_counts))
-    ]
-    chains = noise = 0.0
-    for of_run, counts in zip(rates, (a_counts, b_counts), strict=True):
-        noise += fmean(p * (1 - p) / (n - 1) for p, n in zip(of_run, counts, strict=True))
-        chains += fmean(p * (1 - p) * n / (n - 1) for p, n in zip(of_run, counts, strict=True))
-    observed = variance([p - q for p, q in zip(*rates, strict=True)])
-    return Spread(max(0.0, observed - noise), chains)
+    a, b = _Rates.of(a_correct, a_counts), _Rates.of(b_correct, b_counts)
+    observed = variance([p - q for p, q in zip(a.rates, b.rates, strict=True)])
+    return Spread(max(0.0, observed - a.noise - b.noise), a.chain + b.chain)
 
 
 def spread_of_run(correct: Sequence[int], counts: Sequence[int], correlation: float = 0.5) -> Spread | None:
@@ -50,11 +52,23 @@ def spread_of_run(correct: Sequence[int], counts: Sequence[int], correlation: fl
     """
     if len(counts) < 2 or min(counts) < 2:
         return None
-    rates = [c / n for c, n in zip(correct, counts, strict=True)]
-    noise = fmean(p * (1 - p) / (n - 1) for p, n in zip(rates, counts, strict=True))
-    questions = max(0.0, variance(rates) - noise)
-    chains = fmean(p * (1 - p) * n / (n - 1) for p, n in zip(rates, counts, strict=True))
-    return Spread(2 * (1 - correlation) * questions, 2 * chains)
+    run = _Rates.of(correct, counts)
+    questions = max(0.0, variance(run.rates) - run.noise)
+    return Spread(2 * (1 - correlation) * questions, 2 * run.chain)
+
+
+class _Rates(NamedTuple):
+    rates: list[float]
+    """Share of each problem's chains that are correct."""
+    noise: float
+    """Mean over problems of the variance of the rate, and of a single chain."""
+    chain: float
+
+    @classmethod
+    def of(cls, correct: Sequence[int], counts: Sequence[int]) -> _Rates:
+        rates = [c / n for c, n in zip(correct, counts, strict=True)]
+        noise = [p * (1 - p) / (n - 1) for p, n in zip(rates, counts, strict=True)]
+        return cls(rates, fmean(noise), fmean(v * n for v, n in zip(noise, counts, strict=True)))
 
 
 def smallest_detectable(spread: Spread, problems: int, n: int) -> float | None:
@@ -78,5 +92,4 @@ def smallest_detectable(spread: Spread, problems: int, n: int) -> float | None:
         raise ValueError("a problem has at least one chain")
     if problems < 2:
         return None
-    reach = student_t_quantile(0.975, problems - 1) + student_t_quantile(0.8, problems - 1)
-    return reach * math.sqrt((spread.questions + spread.chains / n) / problems)
+    return reach_of_power(problems) * math.sqrt((spread.questions + spread.chains / n) / problems)

@@ -13,6 +13,7 @@ from collections.abc import Hashable, Mapping
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from .detectable import reach_of_power
 from .means import degrees_of_freedom
 from .students_t import student_t_quantile
 
@@ -71,9 +72,7 @@ def paired(
         middle, error = mean, stderr
         reach = student_t_quantile(0.975, degrees_of_freedom(differences.tolist()))
     ci95 = (max(-1.0, middle - reach * error), min(1.0, middle + reach * error))
-    # Power 80 % of a two-sided test at 5 %: the usual sum of the two quantiles (Cohen 1988, section 2.4).
-    power = student_t_quantile(0.975, count - 1) + student_t_quantile(0.8, count - 1)
-    return Paired(mean, stderr, ci95, p, power * error)
+    return Paired(mean, stderr, ci95, p, reach_of_power(count) * error)
 
 
 def sign_flip_p(differences: NDArray[np.float64], denominator: int | None = None) -> float:

@@ -17,6 +17,9 @@ from .polynomials import binomial, legendre, poisson, tied_products
 from .sampled_votes import sampled_fresh_vote, sampled_vote_curve
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .polynomials import Pmf
 
 _MOST_EXACT = 1000
@@ -51,6 +54,37 @@ class FreshVote(NamedTuple):
 
     mean: float
     variance: float
+
+
+def first_places(problem: NDArray[np.int64], votes: NDArray[np.int64], problems: int) -> NDArray[np.bool_]:
+    """Which classes of answers have, or share, the most votes of their problem; none where nobody voted.
+
+    Args:
+        problem: [classes] of which problem each class of answers is: 0, 1, ...
+        votes: [classes] how many chains vote for it.
+        problems: how many problems there are.
+    """
+    import numpy as np
+
+    most = np.zeros(problems, dtype=np.int64)
+    np.maximum.at(most, problem, votes)
+    return np.asarray((votes == most[problem]) & (votes > 0))
+
+
+def worth_by_problem(
+    problem: NDArray[np.int64], wins: NDArray[np.bool_], right: NDArray[np.bool_], problems: int
+) -> NDArray[np.float64]:
+    """[problems] what each problem's vote is worth: the share of the winning classes that is right, as `Tally.worth`.
+
+    Args:
+        problem, problems: as for `first_places`.
+        wins: [classes] which ones win.
+        right: [classes] which ones are correct.
+    """
+    import numpy as np
+
+    share = np.bincount(problem[wins & right], minlength=problems)
+    return np.asarray(share / np.maximum(np.bincount(problem[wins], minlength=problems), 1))
 
 
 def tally(correct: int | Iterable[int], others: Iterable[int], abstaining: int = 0) -> Tally:

@@ -12,6 +12,7 @@ from harness.chainfile import finish_reason, parsed_json
 
 from ._archive import Archive, open_archive
 from ._fields import conversation, gold, score, settings, texts_of
+from ._files import files_at
 
 _MAX_LOG: Final = 512 << 20  # bytes of a .json log, which is read as a whole
 _HEADERS: Final = ("header.json", "_journal/start.json")
@@ -30,14 +31,10 @@ class Inspect(Importer):
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        if path.suffix not in (".eval", ".json"):
-            raise HarnessError(f"{path} is no log of Inspect: they end in .eval or .json")
-        return [path]
-    found = sorted(path.rglob("*.eval")) or sorted(path.rglob("*.json"))
-    if not found:
-        raise HarnessError(f"{path} holds no .eval or .json log")
-    return found
+    if not path.is_dir() and path.suffix not in (".eval", ".json"):
+        raise HarnessError(f"{path} is no log of Inspect: they end in .eval or .json")
+    kind = ".eval" if any(path.glob("**/*.eval")) else ".json"
+    return files_at(path, f"**/*{kind}", ".eval or .json log")
 
 
 def _of_archive(path: Path) -> Iterator[ForeignChain]:

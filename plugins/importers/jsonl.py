@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import ForeignChain, HarnessError, Importer, hookimpl
+from harness import ForeignChain, Importer, hookimpl
 from harness.chainfile import ChainFile, Row, finish_reason, name_of
+
+from ._files import files_at
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 
@@ -22,19 +24,11 @@ class Jsonl(Importer):
     )
 
     def read(self, path: Path) -> Iterator[ForeignChain]:
-        for file in _files(path):
+        missing = f"file of chains ({', '.join(_SUFFIXES)})"
+        for file in files_at(path, "*", missing, lambda name: name.endswith(_SUFFIXES)):
             chains = ChainFile(file)
             for number, row in chains.rows():
                 yield _chain(chains, number, row)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIXES) and file.is_file())
-    if not found:
-        raise HarnessError(f"{path} holds no file of chains ({', '.join(_SUFFIXES)})")
-    return found
 
 
 def _chain(file: ChainFile, number: int, row: Row) -> ForeignChain:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import ForeignChain, HarnessError, Importer, hookimpl
-from harness.chainfile import Row, RowFile
+from harness.chainfile import Row, RowFile, parsed_json
 
 from ._fields import gold, json_file, score, settings
+from ._files import files_at
 
 _NAME: Final = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)\.parquet")
 _ROWS_AT_ONCE: Final = 1  # up to 64 chains each, with their tokens as numbers
-_MAX_LITERAL: Final = 16 * 2**20
+_MAX_LITERAL: Final = 16 * 2**20  # characters
+_MAX_BARE: Final = 1_000_000  # characters outside of texts: parsing takes up to half a kilobyte for each
+_STRINGS: Final = re.compile(r"""'(?:[^'\\]++|\\.)*+'?|"(?:[^"\\]++|\\.)*+"?""", re.DOTALL)
+"""Texts as Python prints them. A quote that is never closed is one too, so that no start is tried in vain."""
 
 
 class LightEval(Importer):
@@ -30,14 +34,10 @@ class LightEval(Importer):
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        if path.suffix != ".parquet":
-            raise HarnessError(f"{path} is no details of LightEval: they end in .parquet")
-        return [path]
-    found = sorted(file for file in path.rglob("details_*.parquet") if _NAME.fullmatch(file.name))
-    if not found:
-        raise HarnessError(f"{path} holds no details_TASK_DATE.parquet: run lighteval with --save-details")
-    return found
+    if not path.is_dir() and path.suffix != ".parquet":
+        raise HarnessError(f"{path} is no details of LightEval: they end in .parquet")
+    missing = "details_TASK_DATE.parquet: run lighteval with --save-details"
+    return files_at(path, "**/details_*.parquet", missing, _NAME.fullmatch)
 
 
 def _task(name: str) -> str:
@@ -164,6 +164,12 @@ class _Details:
             return value
         if len(value) > _MAX_LITERAL:
             raise self._file.bad(number, f"holds a list longer than {_MAX_LITERAL:,} characters")
+        try:
+            return parsed_json(value.encode("utf-8", "surrogatepass"))  # lists of numbers, in little memory
+        except (ValueError, RecursionError):
+            pass
+        if len(_STRINGS.sub("s", value)) > _MAX_BARE:
+            raise self._file.bad(number, "holds a list of too many parts")
         try:
             return ast.literal_eval(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import ForeignChain, HarnessError, Importer, hookimpl
+from harness import ForeignChain, Importer, hookimpl
 from harness.chainfile import Row, RowFile
 
 from ._fields import gold, score
+from ._files import files_at
 
 _PROBLEMS_AT_ONCE = 8  # a row of a parquet file is 64 chains
 
@@ -21,19 +22,10 @@ class Limo(Importer):
     )
 
     def read(self, path: Path) -> Iterator[ForeignChain]:
-        for file in _files(path):
+        for file in files_at(path, "**/*.jsonl", ".jsonl file"):
             rows = RowFile(file, _PROBLEMS_AT_ONCE)
             for number, row in rows.all_rows():
                 yield from _chains(rows, number, row)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(path.rglob("*.jsonl"))
-    if not found:
-        raise HarnessError(f"{path} holds no .jsonl file")
-    return found
 
 
 def _chains(file: RowFile, number: int, row: Row) -> Iterator[ForeignChain]:

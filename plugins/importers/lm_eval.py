@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness import ForeignChain, HarnessError, Importer, hookimpl
+from harness import ForeignChain, Importer, hookimpl
 from harness.chainfile import Row, RowFile
 
 from ._fields import conversation, gold, json_file, score, settings, statement
+from ._files import files_at
 
 _NAME: Final = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl(?:\.gz)?")
 _SCORES: Final = ("exact_match", "acc", "math_verify", "pass@1")
@@ -25,17 +26,9 @@ class LmEval(Importer):
     description = "lm-evaluation-harness: samples_TASK_DATE.jsonl, or the folder that holds them"
 
     def read(self, path: Path) -> Iterator[ForeignChain]:
-        for file in _files(path):
+        missing = "samples_TASK_DATE.jsonl: run lm-eval with --log_samples"
+        for file in files_at(path, "**/samples_*.jsonl*", missing, _NAME.fullmatch):
             yield from _Samples(file).chains()
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.rglob("samples_*.jsonl*") if _NAME.fullmatch(file.name))
-    if not found:
-        raise HarnessError(f"{path} holds no samples_TASK_DATE.jsonl: run lm-eval with --log_samples")
-    return found
 
 
 class _Samples:

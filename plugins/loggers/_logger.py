@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 from harness import HarnessError
 from harness.checkpoints import checkpoint_of
 from harness.errors import one_line
+from harness.report import truncated_share
 
 Result = Mapping[str, Any]
 
@@ -67,8 +68,7 @@ def figures_of(result: Result) -> dict[str, float]:
         found[name] = score["value"]
         found[f"{name}_stderr"] = score.get("stderr")
         found[f"{name}_low"], found[f"{name}_high"] = score.get("ci95") or (None, None)
-    if result["max_tokens"] is not None or result["truncated"]:  # else nobody knows whether any was cut off
-        found["truncated"] = result["truncated"]
+    found["truncated"] = truncated_share(result)
     found["no_answer"] = result["no_answer"]
     found |= {f"cost/{name}": value for name, value in (result.get("cost") or {}).items()}
     benchmark = result["benchmark"]
@@ -96,9 +96,9 @@ def asked() -> dict[str, str]:
     found = {}
     for part in filter(None, (part.strip() for part in os.environ.get(VARIABLE, "").split(","))):
         name, _, target = part.partition(":")
-        found[name.strip().lower()] = target.strip()
         if not target.strip():
             raise HarnessError(f"{VARIABLE}: {part!r:.60} is not NAME:TARGET, as in tensorboard:logs")
+        found[name.strip().lower()] = target.strip()
     return found
 
 

@@ -32,17 +32,21 @@ _LOGGERS: Final[dict[str, Logger]] = {
 )
 def command(results: tuple[Path, ...], targets: Sequence[tuple[str, str]]) -> None:
     """Log the finished runs below RESULTS (default: results), checkpoints of one training run as one curve."""
-    from harness.results import find_runs, finished_results
+    from harness.results import finished_below
 
     loggers = [(_logger(name), target) for name, target in targets]
     for logger, _ in loggers:
         logger.check()
-    found = list(finished_results(find_runs(results or [Path("results")])))
-    if not found:
+    found = finished_below(results)
+    for line in found.left_out:
+        click.echo(f"harness: {line}", err=True)
+    if not found.results:
         raise HarnessError("no run is finished: there is nothing to log")
+    count = len(found.results)
     for logger, target in loggers:
-        where = logger.write(target, found)
-        click.echo(f"{len(found)} {'run' if len(found) == 1 else 'runs'} -> {logger.name}: {where}")
+        where = logger.write(target, found.results)
+        click.echo(f"{count} {'run' if count == 1 else 'runs'} -> {logger.name}: {where}")
+    found.complain()
 
 
 def _logger(name: str) -> Logger:

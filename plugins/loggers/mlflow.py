@@ -24,17 +24,19 @@ class MLflow(Logger):
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=target)
-        known = client.get_experiment_by_name(_EXPERIMENT)
-        experiment = client.create_experiment(_EXPERIMENT) if known is None else known.experiment_id
+        there = client.get_experiment_by_name(_EXPERIMENT)
+        experiment = client.create_experiment(_EXPERIMENT) if there is None else there.experiment_id
         for curve, points in curves.items():
             run = _run_of(client, experiment, curve, points[0])
-            fresh = [
-                metric for point in points for metric in _metrics(point) if not _is_there(client, run, metric)
-            ]
+            metrics = [metric for point in points for metric in _metrics(point)]
+            # One question a metric, however many points it has.
+            known = {key: _logged(client, run, key) for key in {metric.key for metric in metrics}}
+            fresh = [metric for metric in metrics if (metric.step, metric.value) not in known[metric.key]]
             for start in range(0, len(fresh), _MOST_IN_A_BATCH):
                 client.log_batch(run, metrics=fresh[start : start + _MOST_IN_A_BATCH])
             client.set_terminated(run)
-        return f"mlflow server --backend-store-uri {target}" if "://" in target[:10] else target
+        is_server = target.startswith(("http://", "https://")) or "://" not in target
+        return target if is_server else f"mlflow server --backend-store-uri {target}"
 
 
 def _run_of(client: Any, experiment: str, curve: str, point: Point) -> str:
@@ -55,15 +57,14 @@ def _metrics(point: Point) -> list[Any]:
     return [Metric(safe(name)[:250], value, now, point.step) for name, value in point.figures.items()]
 
 
-def _is_there(client: Any, run: str, metric: Any) -> bool:
-    """Whether the very same point was logged before."""
-    history = client.get_metric_history(run, metric.key)
-    return any(point.step == metric.step and point.value == metric.value for point in history)
+def _logged(client: Any, run: str, key: str) -> set[tuple[int, float]]:
+    """Step and value of the points of a metric that were logged before."""
+    return {(point.step, point.value) for point in client.get_metric_history(run, key)}
 
 
 def _quoted(text: str) -> str:
     """A curve's name as it may stand in a search."""
-    return safe(text.replace("=", "_"))[:500]
+    return safe(text)[:500]
 
 
 LOGGER = MLflow()

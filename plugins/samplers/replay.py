@@ -55,6 +55,11 @@ class Replay(Sampler):
     def default_n(self, model: str, options: Mapping[str, str]) -> int | None:
         file = _file(options)
         counts = file.summary.counts_of(model)
+        if not counts:
+            names = ", ".join(sorted(file.summary.models)[:5])
+            raise HarnessError(
+                f"{file.path} holds no chains of {model!r}, but of {names}: say which with --model"
+            )
         fewest, most = min(counts.values()), max(counts.values())
         if fewest != most:
             raise HarnessError(

@@ -35,7 +35,7 @@ def finished(
     drawing: Any,
     rows: Mapping[str, Rows],
     caption: str,
-    subtitle: str = "",
+    subtitle: str | Sequence[str] = "",
     *,
     margin: int = 0,
     params: Sequence[Mapping[str, Any]] = (),
@@ -43,13 +43,18 @@ def finished(
     """A chart of an Altair drawing whose data are named, which keeps Altair from looking at every row.
 
     Args:
+        subtitle: one line, or several.
         margin: pixels that axes take beside the panels of a chart that has several; 0 for a chart of one panel.
         params: further parameters of the chart, which a page may set.
     """
     spec: dict[str, Any] = drawing.to_dict(validate=False)  # tests do: it takes as long as all the rest
     for unwanted in ("config", "$schema"):
         spec.pop(unwanted, None)
-    spec["title"] = {"text": title, **({"subtitle": subtitle} if subtitle else {})}
+    lines = [subtitle] if isinstance(subtitle, str) else list(subtitle)
+    spec["title"] = {
+        "text": title,
+        **({"subtitle": lines if len(lines) > 1 else lines[0]} if any(lines) else {}),
+    }
     spec["datasets"] = dict(rows)
     if params:
         spec["params"] = [*params, *spec.get("params", ())]

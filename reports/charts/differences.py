@@ -15,7 +15,6 @@ from .subjects import Subject, is_series, left_out, shortened
 
 _MOST: Final = 30
 _SIGNED: Final = "datum.value == 0 ? '0' : format(datum.value, '+~r')"
-_METRICS: Final = {"pass@1": theme.PALETTE[0], "cons@k": theme.PALETTE[1]}
 
 
 def difference_charts(report: Report, subjects: Mapping[str, Sequence[Subject]]) -> list[Chart]:
@@ -69,13 +68,17 @@ def _forest(
             name,
             "differences",
             f"{shortened(benchmark, 50)}: difference to {reference.label}",
-            _drawing(shown, [metric for metric in _METRICS if any(row["metric"] == metric for row in rows)]),
+            _drawing(shown, sorted({row["metric"] for row in rows}, key=lambda metric: metric != "pass@1")),
             {"differences": rows},
             caption + left_out(shown, others),
             "points and 95 % intervals, paired by problem · filled: significant (p < 0.05, corrected)",
             params=[LETTERS],
         )
     ]
+
+
+def _metric(comparison: Comparison) -> str:
+    return comparison.metric if comparison.metric == "pass@1" else f"cons@{comparison.k}"
 
 
 _CLEAR: Final = {True: "significant", False: "may be chance"}
@@ -92,7 +95,7 @@ def _row(comparison: Comparison, reference: str, labels: Mapping[str, str]) -> d
     ends = [] if comparison.ci95 is None else sorted(100 * sign * end for end in comparison.ci95)
     return {
         "label": labels[other],
-        "metric": comparison.metric,
+        "metric": _metric(comparison),
         "difference": round(100 * sign * comparison.difference, 3),
         "low": round(ends[0], 3) if ends else None,
         "high": round(ends[1], 3) if ends else None,
@@ -108,7 +111,7 @@ def _drawing(models: Sequence[str], metrics: Sequence[str]) -> Any:
     colour = alt.Color(
         "metric:N",
         title=None,
-        scale=alt.Scale(domain=list(metrics), range=[_METRICS[metric] for metric in metrics]),
+        scale=alt.Scale(domain=list(metrics), range=theme.categories(len(metrics))),
     )
     base = alt.Chart(alt.NamedData("differences")).encode(
         y=alt.Y("label:N", title=None, sort=list(models), axis=names()),

@@ -19,8 +19,10 @@ from .subjects import Subject, bare, left_out, shortened
 _AXIS: Final = "percent of answers correct"
 _MOST: Final = 40
 """Bars in one figure."""
-_LABEL_FITS: Final = 9.0
+_LABEL_FITS: Final = 10.0
 """Percent: in a shorter bar there is no room for its own number."""
+_CAVEAT, _MOST_CAVEATS = 125, 3
+"""Characters of a caveat, and caveats, that fit below a title; the caption has them whole."""
 _KNOWN: Final = {"closed": theme.PALETTE[7], "open": theme.PALETTE[0]}
 """Colours of groups that most reports have; measured models and what else there is get others."""
 
@@ -180,6 +182,7 @@ def _figure(
         key.append("line: 95 % interval of pass@1")
     if published:
         key.append("published: not measured here")
+    caveats = [shortened(f"published: {note}", _CAVEAT) for note in _notes(published)][:_MOST_CAVEATS]
     chart = finished(
         benchmark,
         "figure",
@@ -189,7 +192,7 @@ def _figure(
         drawing,
         {"bars": rows},
         _caption(benchmark, shown, vote, published) + left_out(shown, bars),
-        " · ".join(key),
+        [" · ".join(key), *caveats],
         params=[LETTERS],
     )
     # The number behind the longest bar may stand outside the axes.
@@ -202,9 +205,9 @@ def _row(place: int, bar: _Bar) -> dict[str, Any]:
     low, high = (None, None) if bar.interval is None else map(percent, bar.interval)
     end = max(value, vote or 0.0)
     inside = value >= _LABEL_FITS
-    beside = [] if inside else [f"{100 * bar.value:.1f}"]
+    beside = [] if inside else [f"{100 * bar.value:.2f}"]
     if bar.vote is not None:
-        beside.append(f"{100 * bar.vote:.1f}")
+        beside.append(f"{100 * bar.vote:.2f}")
     return {
         "place": place,
         "label": bar.label,
@@ -219,7 +222,7 @@ def _row(place: int, bar: _Bar) -> dict[str, Any]:
         "interval": "" if low is None or high is None else f"{low:.1f} – {high:.1f}",
         "after": max(end, high or 0.0),
         "inside": inside,
-        "pass_text": f"{100 * bar.value:.1f}",
+        "pass_text": f"{100 * bar.value:.2f}",
         "end_text": " | ".join(beside),
     }
 

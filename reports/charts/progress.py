@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from harness.report import Report
 
 from ..groups import series_of, series_title
 from . import theme
-from .chart import Chart, Rows, finished, percent
+from .chart import WIDTH, Chart, Rows, finished, percent
 from .engine import altair
 from .subjects import Subject, shortened, value_of
 
 _MOST_NAMED: Final = 15
+_LABEL: Final = 34
+"""Pixels that the label of a step takes."""
 _MARGIN: Final = 90
 """Pixels of a chart's width that the axes take."""
 
@@ -86,7 +89,8 @@ def _progress(series: str, rows: Rows) -> Chart:
     return finished(
         shortened(series, 60) or "checkpoints",
         "progress",
-        series_title(shortened(series, 50) if series else series),
+        series_title(shortened(series, 50) if series else series)
+        + (f" on {lines[0]}" if len(lines) == 1 else ""),
         drawing,
         {"steps": rows},
         _caption(series, rows, lines),
@@ -106,6 +110,10 @@ def _x(rows: Rows, last: bool) -> Any:
     axis = alt.Axis(labels=last, ticks=last, labelOverlap=True, format=",d", tickCount=8)
     if len(steps) <= _MOST_NAMED:
         axis.values = steps
+        closest = min((b - a for a, b in pairwise(steps)), default=0)
+        # Vega leaves out every second label or none: where all have room, it must not choose.
+        if closest * WIDTH > _LABEL * (steps[-1] - steps[0]):
+            axis.labelOverlap = False
     scale = alt.Scale(zero=False, nice=False, padding=14)
     return alt.X("step:Q", title="training step" if last else None, scale=scale, axis=axis)
 

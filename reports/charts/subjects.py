@@ -78,14 +78,11 @@ def short_names(models: Iterable[str]) -> dict[str, str]:
     """Names that fit beside a bar: no owner, the middle left out, checkpoints by their step; all different."""
     found: dict[str, str] = {}
     models = list(models)
-    series = {step.series for step in map(checkpoint_of, models) if step}
     count = Counter(map(bare, models))
     for model in models:
         step = checkpoint_of(model)
-        if step is None or not series:
+        if step is None:
             name = shortened(bare(model) if count[bare(model)] == 1 else model, _LONGEST)
-        elif len(series) == 1 and len(models) == sum(checkpoint_of(m) is not None for m in models):
-            name = f"step {step.step:,}"
         else:
             name = f"{shortened(bare(step.series), _LONGEST_SERIES)} step {step.step:,}".strip()
         found[model] = _new(name, found.values())

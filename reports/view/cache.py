@@ -45,6 +45,12 @@ class Cache(Generic[ValueT]):
                 self._forget(next(iter(self._kept)))
         return value
 
+    def last(self, name: Hashable) -> ValueT | None:
+        """The value that is kept, of whatever state."""
+        with self._lock:
+            found = self._kept.get(name)
+            return None if found is None else found[1]
+
     def _forget(self, name: Hashable) -> None:
         if (old := self._kept.pop(name, None)) is not None:
             self._total -= old[2]

@@ -185,7 +185,7 @@ def _tests(a: Run, b: Run) -> tuple[list[Comparison], str]:
     left, right = a.side(), b.side()
     if left is None or right is None:
         lacking = a if left is None else b
-        return [], f"The chains of {lacking.summary.model} are not graded yet, so nothing can be tested."
+        return [], f"The run of {lacking.summary.model} was never complete, so nothing can be tested."
     made = [compare_sides(a.summary.benchmark, metric, left, right) for metric in METRICS]
     tests = [comparison for comparison in made if comparison is not None]
     return tests, "" if tests else "The two runs have no graded problem in common."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -13,18 +14,22 @@ from harness.comparison import Side
 from harness.plugins import PluginManager
 
 from .cache import Cache
+from .journal import GRADES, GradeJournal, Journal
 from .journal import NAME as JOURNAL
-from .journal import Journal
 from .places import Place, Places
 from .rows import ChainRow, ProblemRow, ProblemText
+from .standing import Standing
 from .stored import StoredRun
 from .summaries import Summaries, Summary
 from .texts import ChainTexts, Texts
 
 _KEPT_BYTES: Final = 400 << 20
 _KEPT_JOURNALS: Final = 50
+_KEPT_STANDINGS: Final = 200 << 20  # bytes
+_WARMED_BYTES: Final = 256 << 20
+"""Of journals, that are read before the first page is asked for: half a second's work."""
 _FILES: Final = ("run.json", "problems.parquet", "chains.parquet", "grades.parquet")
-_ALL_FILES: Final = (*_FILES, "scores.json", JOURNAL)
+_ALL_FILES: Final = (*_FILES, "scores.json", JOURNAL, GRADES)
 
 
 @dataclass(eq=False)
@@ -36,6 +41,12 @@ class Run:
     journal: Journal
     hidden: bool
     """Its authors ask that the problems not be posted: chains, which quote them, are shown only when asked for."""
+    look: Callable[[], Standing | None]
+
+    @cached_property
+    def standing(self) -> Standing | None:
+        """Where the run stands now, if some of its chains are not in its tables yet, or not graded there."""
+        return self.look()
 
     @property
     def key(self) -> str:
@@ -53,34 +64,26 @@ class Run:
 
     @property
     def table(self) -> list[ProblemRow]:
-        """Every problem, the chains of the journal counted as waiting for their grades."""
-        from dataclasses import replace
+        """Every problem, with its chains of table and journal."""
+        return self.stored.table if self.standing is None else self.standing.table
 
-        waiting: dict[str, int] = {}
-        for problem_id, index in self.journal.entries():
-            if index not in self.stored.rows.get(problem_id, {}):
-                waiting[problem_id] = waiting.get(problem_id, 0) + 1
-        if not waiting:
-            return self.stored.table
-        rows = [replace(row, waiting=row.waiting + waiting.pop(row.id, 0)) for row in self.stored.table]
-        more = [
-            ProblemRow(len(rows) + i, id_, None, 0, 0, None, None, 0, 0, 0, None, waiting=count)
-            for i, (id_, count) in enumerate(waiting.items())
-        ]
-        return rows + more
+    @property
+    def wrong(self) -> list[tuple[str, int]]:
+        """Problem and index of the graded chains that are not correct, in the order of the pages."""
+        return self.stored.wrong if self.standing is None else self.standing.wrong
 
     def problem(self, problem_id: str) -> ProblemText | None:
         """The problem; None where the run has none of this id. Its texts may be missing."""
         if (known := self.stored.problems.get(problem_id)) is not None:
             return known
-        entries = self.journal.entries()
-        there = problem_id in self.stored.rows or any(id_ == problem_id for id_, _ in entries)
+        there = problem_id in (self.stored.rows if self.standing is None else self.standing.chains)
         return ProblemText(problem_id, "", "") if there else None
 
     def chains(self, problem_id: str) -> list[ChainRow]:
-        entries = self.journal.entries()
-        mine = [entry for (id_, _), entry in entries.items() if id_ == problem_id]
-        return self.stored.chains_of(problem_id, mine)
+        """The chains of a problem, by sample index."""
+        if self.standing is None:
+            return self.stored.chains_of(problem_id)
+        return list(self.standing.chains.get(problem_id, ()))
 
     def side(self) -> Side | None:
         """The run as one of two that are compared; None where nothing is graded."""
@@ -101,26 +104,48 @@ class Data:
         self.summaries = Summaries(self.places)
         self._plugins = plugins
         self._runs: Cache[StoredRun] = Cache(_KEPT_BYTES)
-        self._journals: Cache[Journal] = Cache(_KEPT_JOURNALS)
+        self._journals: Cache[tuple[Journal, GradeJournal]] = Cache(_KEPT_JOURNALS)
+        self._standings: Cache[Standing] = Cache(_KEPT_STANDINGS)
         self._texts = ChainTexts()
         self._hidden: dict[str, bool | None] = {}
 
     def warm(self) -> None:
-        """Import what reads tables, and look at all runs once."""
+        """Import what reads tables, and look at all runs once, at those that are going on whole."""
         import pyarrow as pa
         import pyarrow.compute
         import pyarrow.parquet
 
         pa.chunked_array([[1]]).to_numpy()  # imports pandas where it is installed: 0.3 s
-        self.summaries.all()
+        left = _WARMED_BYTES
+        for summary in self.summaries.all():
+            journal = summary.place.state(JOURNAL)
+            if summary.status == "running" and journal is not None and (left := left - journal.size) > 0:
+                _ = self._run(summary).standing
 
     def run(self, key: str) -> Run | None:
         """The run of this key."""
-        if (summary := self.summaries.get(key)) is None:
+        summary = self.summaries.get(key)
+        return None if summary is None else self._run(summary)
+
+    def _run(self, summary: Summary) -> Run:
+        place = summary.place
+        stored = self.stored(place)
+        journal, grades = self._journals.get(place.path, None, lambda: (Journal(place), GradeJournal(place)))
+        hidden = self._is_hidden(summary, stored)
+        return Run(summary, stored, journal, hidden, lambda: self._standing(stored, journal, grades))
+
+    def _standing(self, stored: StoredRun, journal: Journal, grades: GradeJournal) -> Standing | None:
+        entries = journal.now()
+        if not entries.chains and not any(row.waiting for row in stored.table):
             return None
-        stored = self.stored(summary.place)
-        journal = self._journals.get(summary.place.path, None, lambda: Journal(summary.place))
-        return Run(summary, stored, journal, self._is_hidden(summary, stored))
+        verdicts = grades.now()  # after the chains: no chain of before is missing its verdict of then
+        before = self._standings.last(stored.place.path)
+        return self._standings.get(
+            stored.place.path,
+            (id(stored), entries.version, verdicts.version),
+            lambda: Standing.of(stored, entries, verdicts, before),
+            lambda standing: standing.cost,
+        )
 
     def stored(self, place: Place) -> StoredRun:
         """The tables of a run."""
@@ -143,7 +168,7 @@ class Data:
         """
         if (row := run.stored.rows.get(chain.problem_id, {}).get(chain.index)) is not None:
             return self._texts.get(run.place, row)
-        if (entry := run.journal.entries().get((chain.problem_id, chain.index))) is not None:
+        if (entry := run.journal.now().chains.get(chain.problem_id, {}).get(chain.index)) is not None:
             return Texts(*run.journal.texts(entry))
         raise HarnessError("the run was completed while it was read: load the page again")
 

@@ -1,26 +1,96 @@
-"""Reads the journal of a run that another process is writing: only what was appended since, and without a lock."""
+"""Reads the journals of a run that another process is writing: only what was appended since, and without a lock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
 from harness import HarnessError
+from harness.grades import grade_of
+from harness.records import Grade
 
 from .cache import Cache
 from .places import FileState, Place
 
 NAME: Final = "chains.jsonl"
+GRADES: Final = "grades.jsonl"
 
 _BLOCK: Final = 1 << 20  # bytes read at once
 _LONGEST: Final = 256 << 20
 """Bytes of a line beyond which it is no chain."""
+_LONGEST_GRADE: Final = 64 << 10
+_MARK: Final = 200  # bytes by which a file is known again
 
 Key = tuple[str, int]
+ValueT = TypeVar("ValueT")
+ByProblem = Mapping[str, Mapping[int, ValueT]]
+"""Problem id -> sample index -> something."""
+
+_versions = count(1)
+"""No two states of any two journals share a number."""
+
+
+class Tail:
+    """The lines of a file that somebody else appends to, each told once.
+
+    A last line without a line feed is still being written, and is looked at again the next time. Lines longer than
+    `longest` bytes are passed over.
+    """
+
+    def __init__(self, place: Place, name: str, longest: int) -> None:
+        self._place = place
+        self._name = name
+        self._longest = longest
+        self._inode = 0
+        self._end = 0
+        self._mark = b""
+        self._skipping = False
+
+    def look(self) -> tuple[bool, Iterator[tuple[int, bytes]]]:
+        """Whether this is another file than before, to be read from its start; and the new lines with their offsets."""
+        state = self._place.state(self._name)
+        if state is None:
+            another = self._end > 0
+            self._begin(0)
+            return another, iter(())
+        another = state.inode != self._inode or state.size < self._end
+        # A file that was removed and made again may get the number of the one before it.
+        another = another or (state.size > self._end and not self._goes_on())
+        if another:
+            self._begin(state.inode)
+        return another, self._read() if state.size > self._end else iter(())
+
+    def _begin(self, inode: int) -> None:
+        self._inode, self._end, self._mark, self._skipping = inode, 0, b"", False
+
+    def _goes_on(self) -> bool:
+        try:
+            with (self._place.path / self._name).open("rb") as file:
+                file.seek(self._end - len(self._mark))
+                return file.read(len(self._mark)) == self._mark
+        except OSError:
+            return False
+
+    def _read(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            with (self._place.path / self._name).open("rb") as file:
+                file.seek(self._end)
+                while line := file.readline(self._longest):
+                    ended = line.endswith(b"\n")
+                    if not ended and not self._skipping and len(line) < self._longest:
+                        return
+                    skipped = self._skipping or not ended
+                    offset, self._end = self._end, self._end + len(line)
+                    self._skipping, self._mark = not ended, line[-_MARK:]
+                    if not skipped:
+                        yield offset, line
+        except OSError:  # gone: the run was completed in the meantime
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,45 +107,51 @@ class Entry:
     length: int
 
 
-class Journal:
-    """What a journal holds, kept up to date by reading what is new.
+def _with(
+    old: ByProblem[ValueT], new: Iterable[tuple[Key, ValueT]], *, first: bool = False
+) -> ByProblem[ValueT]:
+    """The old values and the new ones; of a chain that comes twice the last, or the first.
 
-    A last line without a line feed is still being written, and is looked at again the next time.
+    Those who hold the old ones keep what they were given, and problems without anything new keep their very dict.
     """
+    found = dict(old)
+    touched: dict[str, dict[int, ValueT]] = {}
+    for (problem_id, index), value in new:
+        if (mine := touched.get(problem_id)) is None:
+            mine = touched[problem_id] = found[problem_id] = dict(found.get(problem_id, {}))
+        if not first or index not in mine:
+            mine[index] = value
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The chains of a journal."""
+
+    version: int
+    """Another one whenever they are others."""
+    chains: ByProblem[Entry]
+
+
+class Journal:
+    """The chains that a journal holds, kept up to date by reading what is new."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._lock = Lock()
-        self._entries: dict[Key, Entry] = {}
-        self._inode = 0
-        self._end = 0
+        self._tail = Tail(place, NAME, _LONGEST)
+        self._now = Entries(next(_versions), {})
 
-    def entries(self) -> dict[Key, Entry]:
-        """The chains so far; empty where there is no journal (any more)."""
+    def now(self) -> Entries:
+        """The chains so far; none where there is no journal (any more)."""
         with self._lock:
-            state = self._place.state(NAME)
-            if state is None or state.inode != self._inode or state.size < self._end:
-                self._entries, self._end = {}, 0
-            if state is None:
-                return {}
-            self._inode = state.inode
-            if state.size > self._end:
-                new = dict(self._entries)  # those who hold the old one keep what they were given
-                for entry in self._read():
-                    new.setdefault((entry.problem_id, entry.index), entry)
-                self._entries = new
-            return self._entries
-
-    def _read(self) -> Iterator[Entry]:
-        try:
-            with (self._place.path / NAME).open("rb") as file:
-                file.seek(self._end)
-                while (line := file.readline(_LONGEST)).endswith(b"\n"):
-                    offset, self._end = self._end, self._end + len(line)
-                    if (entry := _entry(line, offset)) is not None:
-                        yield entry
-        except OSError:  # gone: the run was completed in the meantime
-            return
+            another, lines = self._tail.look()
+            new = [entry for offset, line in lines if (entry := _entry(line, offset)) is not None]
+            if another or new:
+                of_keys = (((entry.problem_id, entry.index), entry) for entry in new)
+                chains = _with({} if another else self._now.chains, of_keys, first=True)
+                self._now = Entries(next(_versions), chains)
+            return self._now
 
     def texts(self, entry: Entry) -> tuple[str, str]:
         """Text and reasoning of a chain.
@@ -92,6 +168,50 @@ class Journal:
         except (OSError, ValueError, KeyError, TypeError):
             pass
         raise HarnessError(f"{self._place.path / NAME} changed while it was read: load the page again")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The grades of a run that is open."""
+
+    version: int
+    """Another one whenever they are others."""
+    grader: str
+    """Empty where there is no journal of grades, or none that can be read."""
+    grades: ByProblem[Grade]
+
+
+class GradeJournal:
+    """The grades that a journal holds, kept up to date by reading what is new."""
+
+    def __init__(self, place: Place) -> None:
+        self._lock = Lock()
+        self._tail = Tail(place, GRADES, _LONGEST_GRADE)
+        self._now = Verdicts(next(_versions), "", {})
+
+    def now(self) -> Verdicts:
+        """The grades so far; a chain that was graded twice has its latest."""
+        with self._lock:
+            another, lines = self._tail.look()
+            grader, new = "" if another else self._now.grader, []
+            for offset, line in lines:
+                if offset == 0:
+                    grader = _grader(line)
+                elif grader and (found := grade_of(line)) is not None:
+                    new.append(found)
+            if another or new or grader != self._now.grader:
+                grades = _with({} if another else self._now.grades, new)
+                self._now = Verdicts(next(_versions), grader, grades)
+            return self._now
+
+
+def _grader(line: bytes) -> str:
+    """Whom the first line names; empty where it names nobody."""
+    try:
+        grader = orjson.loads(line)["grader"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return grader if isinstance(grader, str) else ""
 
 
 def _entry(line: bytes, offset: int) -> Entry | None:

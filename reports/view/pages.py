@@ -109,14 +109,14 @@ class Pages:
 
     def _counts(self, run: Run) -> list[tuple[str, int]]:
         """How the chains of a run ended, those that are not graded yet last."""
-        counts = dict.fromkeys(STATUSES, 0)
-        if (outcomes := run.stored.outcomes) is not None:
-            import numpy as np
+        if (standing := run.standing) is not None:
+            return [(name, n) for name in (*STATUSES, UNGRADED) if (n := standing.counts[name])]
+        if (outcomes := run.stored.outcomes) is None:
+            return []
+        import numpy as np
 
-            found = np.bincount(outcomes.status[outcomes.status >= 0], minlength=len(STATUSES)).tolist()
-            counts = dict(zip(STATUSES, found, strict=True))
-        waiting = sum(row.waiting for row in run.table)
-        return [(name, n) for name, n in [*counts.items(), (UNGRADED, waiting)] if n]
+        found = np.bincount(outcomes.status[outcomes.status >= 0], minlength=len(STATUSES)).tolist()
+        return [(name, n) for name, n in zip(STATUSES, found, strict=True) if n]
 
     # -- one problem -----------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class Pages:
                     return row.id, found[end].index
             return None
 
-        wrong = run.stored.wrong
+        wrong = run.wrong
         order = {row.id: row.place for row in rows}
         next_wrong = bisect_right(wrong, (place, chain.index), key=lambda key: (order[key[0]], key[1]))
         return {

@@ -14,7 +14,7 @@ from harness.records import STATUSES
 
 from .data import Data, Run
 from .queries import Asked
-from .rows import ChainRow
+from .rows import UNGRADED, ChainRow
 
 if TYPE_CHECKING:
     from .app import Renderer
@@ -75,6 +75,17 @@ class Searching:
         import numpy as np
         import pyarrow.compute as pc
 
+        if (standing := run.standing) is not None:
+            status, problem, text = (asked.text(name).lower() for name in ("status", "problem", "q"))
+            for chain in standing:
+                if (
+                    chain.status != UNGRADED
+                    and (status not in STATUSES or chain.status == status)
+                    and problem in chain.problem_id.lower()
+                    and (not text or text in (chain.answer or "").lower())
+                ):
+                    yield chain
+            return
         grades, outcomes = run.stored.grade_texts, run.stored.outcomes
         if grades is None or outcomes is None:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,6 @@ from harness.outcomes import Outcomes, Votes, read_outcomes
 from harness.records import STATUSES
 from harness.rows import read_table
 
-from .journal import Entry
 from .places import Place
 from .rows import UNGRADED, ChainRow, ProblemRow, ProblemText
 
@@ -174,16 +173,13 @@ class StoredRun:
             )
 
     def _majorities(self) -> dict[int, tuple[str | None, int]]:
-        """Problem's place in the outcomes -> an answer of its largest class, and that class's votes."""
+        """Problem's place in the outcomes -> an answer of its largest class, the one seen first where several are; and
+        that class's votes."""
         import numpy as np
 
         if self._graded is None or self.votes is None:
             return {}
         (outcomes, grades), votes = self._graded, self.votes
-        best: dict[int, tuple[int, int]] = {}
-        for i, (problem, count) in enumerate(zip(votes.problem.tolist(), votes.count.tolist(), strict=True)):
-            if problem not in best or count > best[problem][1]:
-                best[problem] = (i, count)
         codes = int(outcomes.answer_class.max(initial=0)) + 1
         places = np.where(
             outcomes.answer_class >= 0,
@@ -191,35 +187,23 @@ class StoredRun:
             -1,
         )
         groups, first = np.unique(places, return_index=True)
-        chosen = [i for i, _ in best.values()]
-        wanted = votes.problem[chosen] * codes + votes.answer_class[chosen]
-        answers = grades["answer"].take(first[np.searchsorted(groups, wanted)]).to_pylist()
-        return {
-            problem: (answer, count)
-            for (problem, (_, count)), answer in zip(best.items(), answers, strict=True)
-        }
+        seen = first[np.searchsorted(groups, votes.problem * codes + votes.answer_class)]
+        best = np.lexsort((seen, -votes.count, votes.problem))
+        problems, chosen = np.unique(votes.problem[best], return_index=True)
+        chosen = best[chosen]
+        answers = grades["answer"].take(seen[chosen]).to_pylist()
+        counts = votes.count[chosen].tolist()
+        return dict(zip(problems.tolist(), zip(answers, counts, strict=True), strict=True))
 
-    def chains_of(self, problem_id: str, journal: Sequence[Entry] = ()) -> list[ChainRow]:
-        """The chains of a problem by sample index, those of the journal among them."""
-        found = {row.index: row for row in map(_from_journal, journal)}
+    def chains_of(self, problem_id: str) -> list[ChainRow]:
+        """The chains of a problem by sample index."""
+        found: dict[int, ChainRow] = {}
         place = self.rows.get(problem_id, {})
         if self._chains is not None and place:
             kept = self._chains.take(list(place.values())).to_pylist()
             grades = self._grades_of(problem_id)
             for row in kept:
-                status, grade = grades.get(row["index"], (UNGRADED, {}))
-                found[row["index"]] = ChainRow(
-                    problem_id,
-                    row["index"],
-                    status,
-                    grade.get("answer"),
-                    grade.get("answer_class"),
-                    grade.get("rule") or "",
-                    row["completion_tokens"],
-                    row["finish_reason"],
-                    row.get("seed"),
-                    row.get("score"),
-                )
+                found[row["index"]] = _chain_row(row, *grades.get(row["index"], (UNGRADED, {})))
         return [found[index] for index in sorted(found)]
 
     def _grades_of(self, problem_id: str) -> dict[int, tuple[str, dict[str, Any]]]:
@@ -230,6 +214,34 @@ class StoredRun:
         names = [STATUSES[code] if code >= 0 else "error" for code in outcomes.status[rows].tolist()]
         said = grades.take(rows).to_pylist()
         return {row["index"]: (name, row) for row, name in zip(said, names, strict=True)}
+
+    @cached_property
+    def chain_rows(self) -> Mapping[str, list[ChainRow]]:
+        """Every chain of the table, by problem: for runs that go on, which are counted anew with each chain."""
+        if self._chains is None:
+            return {}
+        grades: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}
+        if self._graded is not None:
+            outcomes, table = self._graded
+            for code, row in zip(outcomes.status.tolist(), table.to_pylist(), strict=True):
+                grades[row["problem_id"], row["index"]] = (STATUSES[code] if code >= 0 else "error", row)
+        ungraded: tuple[str, dict[str, Any]] = (UNGRADED, {})
+        found: dict[str, list[ChainRow]] = {}
+        for row in self._chains.to_pylist():
+            status, grade = grades.get((row["problem_id"], row["index"]), ungraded)
+            found.setdefault(row["problem_id"], []).append(_chain_row(row, status, grade))
+        return found
+
+    @cached_property
+    def grader(self) -> str:
+        """Name and version of what made grades.parquet; empty where there is none."""
+        import pyarrow.parquet as pq
+
+        if self._graded is not None:
+            with self._told("grades.parquet"):
+                metadata = pq.read_schema(self.place.path / "grades.parquet").metadata or {}
+                return bytes(metadata.get(b"grader", b"")).decode("utf-8", "replace")
+        return ""
 
     @cached_property
     def wrong(self) -> list[tuple[str, int]]:
@@ -305,16 +317,16 @@ def _read(place: Place, name: str, columns: Mapping[str, str]) -> pa.Table:
     return table
 
 
-def _from_journal(entry: Entry) -> ChainRow:
+def _chain_row(row: Mapping[str, Any], status: str, grade: Mapping[str, Any]) -> ChainRow:
     return ChainRow(
-        entry.problem_id,
-        entry.index,
-        UNGRADED,
-        None,
-        None,
-        "",
-        entry.completion_tokens,
-        entry.finish_reason,
-        entry.seed,
-        entry.score,
+        row["problem_id"],
+        row["index"],
+        status,
+        grade.get("answer"),
+        grade.get("answer_class"),
+        grade.get("rule") or "",
+        row["completion_tokens"],
+        row["finish_reason"],
+        row.get("seed"),
+        row.get("score"),
     )

@@ -72,8 +72,8 @@ class Summary:
 
     @property
     def progress(self) -> float | None:
-        """Share of the wanted chains that are stored."""
-        return min(1.0, self.stored / self.wanted) if self.wanted else None
+        """Share of the wanted chains that are stored, in whole percent: all of them only where none is missing."""
+        return min(100, 100 * self.stored // self.wanted) / 100 if self.wanted else None
 
 
 class Summaries:

@@ -113,14 +113,20 @@ _INVISIBLE: Final = [
     *range(0xE0000, 0xE0080),
 ]
 _VISIBLE: Final = _PICTURES | {code: f"⟨U+{code:04X}⟩" for code in _INVISIBLE}
+_UNBROKEN: Final = re.compile(r"\S{1000}(?=\S)")
 _HARMLESS: Final = re.compile(r"[\x20-\x7e\n\t]*")
 
 
 def visible(text: str) -> str:
-    """The text with control characters, which could reorder or hide parts of it, replaced by signs that name them."""
-    if _HARMLESS.fullmatch(text):
-        return text
-    return printable(text.replace("\r\n", "\n")).translate(_VISIBLE)
+    """The text as it is fit for a page.
+
+    Control characters, which could reorder or hide parts of it, are replaced by signs that name them, and a line ends
+    where a thousand characters have no blank among them.
+    """
+    if not _HARMLESS.fullmatch(text):
+        text = printable(text.replace("\r\n", "\n")).translate(_VISIBLE)
+    # Browsers take seconds to lay out what they cannot break: a model caught in a loop writes such texts.
+    return _UNBROKEN.sub(r"\g<0>\n", text)
 
 
 def shown(text: str) -> Shown:

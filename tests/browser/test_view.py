@@ -300,6 +300,38 @@ def test_new_chains_appear_without_a_reload(page: Page, tmp_path: Path) -> None:
         writer.end()
 
 
+def test_verdicts_appear_without_a_reload(page: Page, tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "writer" / "made-up" / "f00d", n=30)
+    try:
+        writer("chain", 9)
+        with serving(tmp_path) as viewer:
+            run = f"{viewer.url}/run/writer/made-up/f00d"
+            page.goto(f"{run}/chain/p0/2")
+            assert page.inner_text("h1 .badge") == "not graded"
+            page.evaluate("window.mark = 1")
+            writer("grade", 7)
+            page.wait_for_selector("h1 .badge:has-text('incorrect')")
+            assert "<b>2" in page.inner_text("#verdict")
+            assert "boxed/<i>spelling" in page.inner_text("#verdict")
+            assert page.evaluate("window.mark") == 1
+            page.goto(run)
+            assert "pass@1 so far 88.9 of 7 graded chains" in " ".join(page.inner_text("#head").split())
+            page.evaluate("window.mark = 2")
+            writer("grade", 2)
+            page.wait_for_selector("#head:has-text('66.7')")
+            assert page.evaluate("window.mark") == 2
+            page.keyboard.press("j")
+            page.keyboard.press("Enter")
+            at(page, "table.votes")
+            page.locator("a.row").first.click()
+            at(page, "#verdict")
+            page.keyboard.press("n")
+            page.wait_for_url("**/chain/p0/2*")
+            page.goto("about:blank")
+    finally:
+        writer.end()
+
+
 def test_links_out_of_the_results_lead_nowhere(
     page: Page, served: Served, made: Made, good: str, tmp_path: Path
 ) -> None:

@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from harness import HarnessError
+from harness.chainfile import ChainFile
 from harness.config import load_config
 from harness.evaluation import evaluate
 from harness.exports import Export
 from harness.exports.table import COLUMNS, TEXTS
-from harness.results import find_runs, finished_results
+from harness.results import find_runs, finished_below
 
 from ..conftest import Command, one_line_error
 from .made_runs import BENCH, FIRST, LAST, ODD, SECRET, make_run, two_checkpoints, with_secret
@@ -82,7 +83,7 @@ def test_replayed_the_chains_get_the_same_grades(harness: Command, results: Path
     exported(harness, results, "-o", name)
     flags = ("--bench", BENCH, "--sampler", "replay", "--chains", name, "--model", LAST)
     (again,) = harness.json("run", *flags, "--results", "again")
-    (before,) = [r for r in finished_results(find_runs([results])) if r["model"] == LAST]
+    (before,) = [r for r in finished_below([results]).results if r["model"] == LAST]
     for same in ("scores", "counts", "truncated", "no_answer", "chains"):
         assert again[same] == before[same], same
     texts = [sorted(r["text"] for r in lines(harness("export", where).stdout) if r["model"] == LAST)
@@ -97,8 +98,8 @@ def test_imported_the_chains_get_the_same_grades_and_our_verdict_is_the_foreign_
     exported(harness, results, "-o", name)
     done = harness("import", "--from", "jsonl", name, "--bench", BENCH, "--results", "again")
     assert done.returncode == 0, done.stderr
-    before = {r["model"]: r for r in finished_results(find_runs([results]))}
-    after = {r["model"]: r for r in finished_results(find_runs([harness.folder / "again"]))}
+    before = {r["model"]: r for r in finished_below([results]).results}
+    after = {r["model"]: r for r in finished_below([harness.folder / "again"]).results}
     assert after.keys() == before.keys()
     for model, result in after.items():
         for same in ("scores", "counts", "truncated", "temperature", "top_p", "max_tokens"):
@@ -146,7 +147,7 @@ def test_long_chains_are_written_in_row_groups_of_bounded_size(
 ) -> None:
     monkeypatch.setattr("harness.exports._GROUP_BYTES", 2_000)
     file = io.BytesIO()
-    Export(list(finished_results(find_runs([results]))), with_secret()).write_parquet(file)
+    Export(finished_below([results]).results, with_secret()).write_parquet(file)
     assert pq.ParquetFile(file).num_row_groups == 2  # each table that is read passes the bound
 
 
@@ -194,7 +195,7 @@ def test_a_hidden_benchmark_s_long_answers_may_be_its_choices(secret: Path) -> N
     assert "B7" in grades["answer"].to_pylist()
     at = grades.column_names.index("answer")
     longer = pa.array(["the second of the choices" if a == "B7" else a for a in grades["answer"].to_pylist()])
-    results = list(finished_results([run]))
+    results = finished_below([run]).results
     plugins = with_secret()
     try:
         pq.write_table(grades.set_column(at, "answer", longer), run / "grades.parquet")
@@ -335,7 +336,7 @@ def test_a_grade_that_is_missing_is_null(results: Path, tmp_path: Path) -> None:
     grades = pq.read_table(run / "grades.parquet")
     pq.write_table(grades.slice(1), run / "grades.parquet")
     file = io.BytesIO()
-    Export(list(finished_results([run])), with_secret()).write_jsonl(file)
+    Export(finished_below([run]).results, with_secret()).write_jsonl(file)
     rows = lines(file.getvalue())
     assert [row["status"] is None for row in rows] == [True] + [False] * 23
 
@@ -344,7 +345,7 @@ def test_a_run_of_before_chains_had_scores_has_none(results: Path, tmp_path: Pat
     copy = shutil.copytree(results, tmp_path / "copy")
     for chains in copy.rglob("chains.parquet"):
         pq.write_table(pq.read_table(chains).drop_columns(["score", "prompt_tokens"]), chains)
-    found = list(finished_results(find_runs([copy])))
+    found = finished_below([copy]).results
     file = io.BytesIO()
     Export(found, with_secret()).write_jsonl(file)
     assert {(row["foreign_score"], row["prompt_tokens"]) for row in lines(file.getvalue())} == {(None, None)}
@@ -356,5 +357,32 @@ def test_missing_files_are_named(results: Path, tmp_path: Path) -> None:
     for name in ("grades.parquet", "problems.parquet", "chains.parquet"):
         (run / name).unlink()
         with pytest.raises(HarnessError, match=f"{name} is missing"):
-            Export(list(finished_results([run])), with_secret()).write_jsonl(io.BytesIO())
+            Export(finished_below([run]).results, with_secret()).write_jsonl(io.BytesIO())
         shutil.copy(next(results.rglob(f"{run.name}/{name}")), run / name)
+
+
+def test_columns_that_are_missing_are_told_in_one_line(results: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(results, tmp_path / "copy")
+    (run, *_) = find_runs([copy])
+    for name, column in (("chains", "problem_id"), ("grades", "status"), ("problems", "gold")):
+        whole = pq.read_table(run / f"{name}.parquet")
+        pq.write_table(whole.drop_columns([column]), run / f"{name}.parquet")
+        with pytest.raises(HarnessError, match=f"{name}.parquet is damaged"):
+            Export(finished_below([run]).results, with_secret()).write_jsonl(io.BytesIO())
+        pq.write_table(whole, run / f"{name}.parquet")
+
+
+def test_a_dash_is_standard_output_with_one_chain_a_line(harness: Command, results: Path) -> None:
+    assert harness("export", results, "-o", "-").stdout == harness("export", results).stdout != ""
+
+
+def test_an_ending_in_capitals_is_that_ending(harness: Command, results: Path, tmp_path: Path) -> None:
+    target = tmp_path / "CHAINS.JSONL.GZ"
+    exported(harness, results, "-o", target)
+    assert len(lines(gzip.decompress(target.read_bytes()))) == 48
+    assert sum(1 for _ in ChainFile(target).rows()) == 48
+
+
+def test_a_file_can_be_a_pipe(harness: Command, results: Path) -> None:
+    done = harness("export", results, "--to", "jsonl", "-o", "/dev/stdout")
+    assert len(lines(done.stdout)) == 48

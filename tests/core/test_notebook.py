@@ -19,7 +19,7 @@ import harness
 from harness import HarnessError, Results
 from harness.progress import Progress
 from harness.report import Report
-from harness.results import find_runs, finished_results
+from harness.results import find_runs, finished_below
 
 from ..samplers.openai.badserver import Answers, BadServer
 from .made_runs import BENCH, FIRST, LAST, ODD, SECRET, chains_of, make_run, two_checkpoints
@@ -192,6 +192,9 @@ def test_chains_come_with_their_texts_and_only_those_asked_for(results: Results)
     assert len(one) == 8
     assert len(results.chains(limit=5)) == 5
     assert results.chains(limit=5)["text"].tolist() == results.chains()["text"].tolist()[:5]
+    assert results.chains(limit=0).empty
+    with pytest.raises(HarnessError, match="limit=-1"):
+        results.chains(limit=-1)
     assert len(results.chains(status="timeout")) == 0
 
 
@@ -373,4 +376,4 @@ def test_load_of_what_is_not_there_is_a_harness_error(tmp_path: Path) -> None:
 
 def test_load_without_a_path_takes_the_results_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    assert len(harness.load()) == len(list(finished_results(find_runs([Path("results")])))) == 2
+    assert len(harness.load()) == len(finished_below([Path("results")]).results) == 2

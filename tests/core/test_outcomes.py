@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from harness import Grade, GradedChain, Protocol
-from harness.outcomes import Outcomes
+from harness import Grade, GradedChain, HarnessError, Protocol
+from harness.outcomes import Outcomes, read_outcomes
 from harness.plugins import PluginManager
 from harness.records import STATUSES
 
@@ -84,3 +88,44 @@ def test_the_budget_curve_ends_with_the_scores() -> None:
         [1 / 6, 1 / 6, 2 / 6, 3 / 6, 3 / 6, 4 / 6]
     )
     assert outcomes("Ga", tokens=[10, -1]).budget_curve() is None
+
+
+def run_folder(folder: Path, **grades: object) -> Path:
+    """Two chains of one problem with their grades; a column of None is left out."""
+    keys = {"problem_id": ["p", "p"], "index": [0, 1]}
+    judged = {**keys, "status": ["correct", "incorrect"], "answer_class": ["4", "5"], **grades}
+    sampled = {**keys, "completion_tokens": [7, None], "finish_reason": ["stop", "length"]}
+    for name, columns in (("grades", judged), ("chains", sampled)):
+        table = pa.table({column: values for column, values in columns.items() if values is not None})
+        pq.write_table(table, folder / f"{name}.parquet")
+    return folder
+
+
+def test_outcomes_are_read_from_the_tables_of_a_run(tmp_path: Path) -> None:
+    run = read_outcomes(run_folder(tmp_path))
+    assert run.rates.tolist() == [0.5]
+    assert run.tokens.tolist() == [7, -1]
+    assert run.truncated.tolist() == [False, True]
+    assert np.isnan(run.foreign).all()  # a folder of before chains had scores
+
+
+def test_a_chain_whose_status_is_not_said_is_none_of_the_known(tmp_path: Path) -> None:
+    run = read_outcomes(run_folder(tmp_path, status=["correct", None]))
+    assert run.status.tolist() == [0, -1]
+    assert run.rates.tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    "grades",
+    [
+        {"status": None},
+        {"problem_id": ["p", None]},
+        {"index": ["first", "second"]},
+        {"index": [0, 2**40]},
+        {"answer_class": [[1], [2]]},
+    ],
+)
+def test_a_table_of_another_making_is_told_in_one_line(tmp_path: Path, grades: dict[str, object]) -> None:
+    with pytest.raises(HarnessError, match=r"grades.parquet is damaged .*harness regrade") as told:
+        read_outcomes(run_folder(tmp_path, **grades))
+    assert "\n" not in str(told.value)

@@ -12,7 +12,7 @@ import pytest
 from harness import HarnessError
 from harness.plugins import PluginManager
 from harness.report import Report
-from harness.results import find_runs, finished_results
+from harness.results import finished_below
 
 from ..conftest import Command, one_line_error
 
@@ -56,7 +56,7 @@ def evaluate(harness: Command, golds: dict[str, str], write_chains: Callable[...
 
 
 def report_of(harness: Command, **options: Any) -> Report:
-    return Report(finished_results(find_runs([harness.folder / "results"])), **options)
+    return Report(finished_below([harness.folder / "results"]).results, **options)
 
 
 def test_two_models_are_compared_problem_by_problem(harness: Command, evaluate: Evaluate) -> None:
@@ -172,10 +172,32 @@ def test_lost_chains_are_told_in_one_line(harness: Command, evaluate: Evaluate) 
 @pytest.mark.parametrize(
     "found", ['{"n": 4}', "[]", "4", '{"n": "4", "scores": []}', '{"model": 7, "scores": {"pass@1": 3}}']
 )
-def test_a_result_that_is_none_is_told_in_one_line(harness: Command, evaluate: Evaluate, found: str) -> None:
-    evaluate("m", 3)
+def test_a_damaged_result_costs_its_own_row(harness: Command, evaluate: Evaluate, found: str) -> None:
+    evaluate("broken", 3)
     (scores,) = (harness.folder / "results").rglob("scores.json")
     scores.write_text(found)
-    done = harness("report")
+    evaluate("whole", 5)
+    done = harness("report", "--format", "json")
     assert done.returncode == 1
-    assert "scores.json is damaged: run the same `harness run` command" in one_line_error(done)
+    assert [row["model"] for row in json.loads(done.stdout)["rows"]] == ["whole"]
+    assert "scores.json is damaged: run the same `harness run` command" in done.stderr
+    assert one_line_error(done) == "harness: 1 run is damaged and left out, see above"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "."], "is a folder"),
+        (["-o", ""], "is a folder"),
+        (["-o", "report.xyz"], "no format has the ending .xyz"),
+    ],
+)
+def test_a_report_that_has_no_place_leaves_nothing_behind(
+    harness: Command, evaluate: Evaluate, arguments: list[str], said: str
+) -> None:
+    evaluate("m", 3)
+    before = sorted(harness.folder.iterdir())
+    done = harness("report", *arguments)
+    assert done.returncode == 2
+    assert said in one_line_error(done)
+    assert sorted(harness.folder.iterdir()) == before

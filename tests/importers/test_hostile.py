@@ -209,6 +209,19 @@ def test_a_list_that_old_lighteval_printed_is_parsed_and_never_run(
     assert result["scores"]["pass@1"]["value"] == 0.0
 
 
+def test_a_list_of_millions_of_parts_is_refused_before_it_fills_the_memory(
+    importing: Importing, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "details.parquet"
+    row = {"example": "What?", "gold": "['5']", "metrics": "{}", "cont_tokens": "[]"}
+    for parts in ("1," * 1_500_000 + "'5'", "'5'" * 1_500_000):
+        pq.write_table(pa.Table.from_pylist([{**row, "predictions": f"[{parts}]"}]), path)
+        assert "row 1: holds a list of too many parts" in refused(importing, "lighteval", path)
+
+
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(
     importing: Importing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

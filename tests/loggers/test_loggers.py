@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness import HarnessError
-from harness.results import find_runs, finished_results
+from harness.results import finished_below
 from harness_plugins.loggers import tensorboard
 from harness_plugins.loggers._logger import curves_of, figures_of, point_of, safe
 
@@ -36,7 +36,7 @@ def results(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def expected(results: Path) -> dict[int, dict[str, float]]:
     """Step -> figures."""
-    found = {r["model"]: figures_of(r) for r in finished_results(find_runs([results]))}
+    found = {r["model"]: figures_of(r) for r in finished_below([results]).results}
     return {21: found[FIRST], 105: found[LAST]}
 
 
@@ -46,7 +46,7 @@ def replay(folder: Path) -> list[object]:
 
 
 def test_what_is_logged_of_a_run(results: Path) -> None:
-    (result,) = [r for r in finished_results(find_runs([results])) if r["model"] == LAST]
+    (result,) = [r for r in finished_below([results]).results if r["model"] == LAST]
     figures = figures_of(result)
     pass1 = result["scores"]["pass@1"]
     assert figures[PASS1] == pass1["value"]
@@ -59,7 +59,7 @@ def test_what_is_logged_of_a_run(results: Path) -> None:
 
 
 def test_checkpoints_of_one_training_run_are_one_curve_and_protocols_are_not_mixed(results: Path) -> None:
-    found = list(finished_results(find_runs([results])))
+    found = finished_below([results]).results
     short = [{**result, "max_tokens": 8192} for result in found]
     other = [{**found[0], "model": "someone/else-7B"}]
     curves = curves_of([*found, *short, *other])
@@ -316,3 +316,13 @@ def test_unknown_loggers_and_empty_results_are_said(harness: Command, results: P
         scores.unlink()
     pytest.importorskip("tensorboard")
     assert "nothing to log" in harness("log", "--to", "tensorboard", "x", tmp_path / "results").stderr
+
+
+def test_runs_that_are_not_finished_are_said_to_be_left_out(harness: Command, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    make_run(tmp_path, FIRST, 1, 0.5)
+    make_run(tmp_path, LAST, 2, 0.5)
+    next(tmp_path.rglob("scores.json")).unlink()
+    done = harness("log", "--to", "tensorboard", tmp_path / "logs", tmp_path / "results")
+    assert "1 of 2 runs are not finished and left out" in done.stderr
+    assert "1 run -> tensorboard" in done.stdout

@@ -141,7 +141,7 @@ def key_of(result: dict[str, Any]) -> str:
 
 _WRITER = """
 import sys
-from harness import Chain, Problem, Prompt, Message
+from harness import Chain, Grade, Problem, Prompt, Message
 from harness.store import RunFolder
 from pathlib import Path
 
@@ -155,8 +155,10 @@ with folder.writing():
         "benchmark": {"label": "made-up", "problems": 3}, "protocol": {"name": "plain", "n": n},
     }
     folder.write_info({**info, "status": "running"})
+    folder.open_grades("made-up 1")
     print("ready", flush=True)
     made = 0
+    grades = {}
     for line in sys.stdin:
         word = line.strip()
         if word == "chain":
@@ -164,11 +166,21 @@ with folder.writing():
             text = f"chain number {made}"
             folder.append(Chain("made-up", id_, index, text, completion_tokens=5, finish_reason="stop"))
             made += 1
+        elif word == "grade":  # every third chain of a problem is wrong
+            key = f"p{len(grades) % 3}", len(grades) // 3
+            wrong = key[1] % 3 == 2
+            answer = f"<b>{key[1]}" if wrong else str(2 * int(key[0][1:]))
+            grades[key] = Grade("incorrect" if wrong else "correct", answer, answer, "boxed/<i>spelling")
+            folder.append_grade(key, grades[key])
         elif word == "half":
             with (path / "chains.jsonl").open("ab") as journal:
                 journal.write(b'{"problem_id":"p0","index":99,"text":"torn')
         elif word == "complete":
             folder.complete([p.id for p in problems])
+            folder.write_info({**info, "status": "complete"})
+        elif word == "finish":
+            folder.complete([p.id for p in problems])
+            folder.write_grades(grades, "made-up 1", [p.id for p in problems])
             folder.write_info({**info, "status": "complete"})
         print("done", flush=True)
 """

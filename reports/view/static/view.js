@@ -137,7 +137,10 @@
     n: () => follow("next-wrong"),
     u: () => follow("up"),
     m: () => follow("math"),
-    c: () => follow("compare"),
+    c: () => {
+      const button = document.querySelector("#comparing.ready button");
+      if (button) button.click(); else follow("compare");
+    },
     s: () => follow("show"),
     t: toggleTheme,
     "/": () => document.querySelector("input[type=search]")?.focus(),
