@@ -52,5 +52,7 @@ def _grades_of(path: Path) -> StoredGrades:
         raise HarnessError(f"{path} has no grades: name a finished run folder or a grades.parquet file")
     grades = read_grades(file)
     if grades is None:
-        raise HarnessError(f"{file} is damaged: `harness regrade` makes a run's grades again")
+        raise HarnessError(
+            f"{file} is damaged (`harness regrade` makes a run's grades again), or holds chains of several runs"
+        )
     return grades

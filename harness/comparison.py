@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from .outcomes import Outcomes
-from .statistics import Spread, Tally, bootstrap_intervals, holm, paired, spread_of_pair, vote_curve
+from .statistics import Spread, bootstrap_intervals, holm, paired, spread_of_pair, vote_curve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Comparison:
     """a's score less b's."""
     stderr: float | None
     ci95: tuple[float, float] | None
-    """Of the difference, over problems, paired: Student's t for pass@1, Bonett and Price's for votes."""
+    """Of the difference, over problems, paired: Student's t; of votes and single chains Bonett and Price's."""
     p: float
     """Two-sided, of the exact permutation test over problems."""
     p_adjusted: float
@@ -195,11 +195,6 @@ def votes_at(side: Side, k: int) -> NDArray[np.float64]:
         curves = (vote_curve(*tally) for tally in side.outcomes.tallies)
         side.smaller_votes[k] = np.array([curve[min(k, len(curve)) - 1] for curve in curves])
     return side.smaller_votes[k]
-
-
-def tallies(outcomes: Outcomes) -> list[Tally]:
-    """Per problem: votes of the correct class, votes of each other class, and chains that abstain."""
-    return outcomes.tallies
 
 
 def spread_between(a: Side, b: Side) -> Spread | None:

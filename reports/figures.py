@@ -67,12 +67,6 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
 
 
-def truncated_of(result: Result) -> float | None:
-    """Share of chains that hit their budget, in 0..1; None where nobody knows: neither a budget nor a chain cut off."""
-    share: float = result["truncated"]
-    return None if result["max_tokens"] is None and not share else share
-
-
 def percent_cell(share: float | None) -> Cell:
     return Cell(UNKNOWN) if share is None else Cell(percent(share), share)
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from harness import Reporter, hookimpl
-from harness.report import Report, ReportRun
+from harness.report import Report, ReportRun, truncated_share
 
 from .figures import (
     UNKNOWN,
     money,
     percent_cell,
     protocol_of,
-    truncated_of,
     usd_of,
     value_and_error,
     votes_title,
@@ -84,7 +83,7 @@ def _cells(run: ReportRun, name: str, voted: bool, with_usd: bool, with_foreign:
         Cell(str(result["n"]), result["n"]),
         *_score(scores.get("pass@1")),
         *(_score(scores.get("cons@k")) if voted else ()),
-        percent_cell(truncated_of(result)),
+        percent_cell(truncated_share(result)),
         percent_cell(result["no_answer"]),
         _tokens(scores.get("mean_tokens")),
     ]

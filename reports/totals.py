@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness import HarnessError
-from harness.report import ReportRun
+from harness.report import ReportRun, truncated_share
 
-from .figures import UNKNOWN, money, percent_cell, sum_known, truncated_of, usd_of
+from .figures import UNKNOWN, money, percent_cell, sum_known, usd_of
 from .groups import Entry
 from .table import Cell
 
@@ -34,7 +34,7 @@ def totals(entry: Entry, with_cost: bool) -> list[Cell]:
 
 
 def _truncated_sum(run: ReportRun) -> float | None:
-    share = truncated_of(run.result)
+    share = truncated_share(run.result)
     return None if share is None else share * run.result["chains"]
 
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from harness.comparison import tallies
 from harness.outcomes import Outcomes
 from harness.report import Report
-from harness.statistics import Curve, budget_curve, consensus_curve, passes_curve
+from harness.statistics import Curve, budget_curve
 
 from .chart import Chart, Rows, finished, percent
 from .engine import altair
@@ -68,7 +67,7 @@ def vote_curves(report: Report, subjects: Mapping[str, Sequence[Subject]]) -> li
         "the vote of k chains",
         "cons@k",
         "what the majority vote of k chains is worth, expected over all ways to draw them from those sampled",
-        lambda outcomes: consensus_curve(tallies(outcomes)),
+        lambda outcomes: outcomes.consensus_curve(),
     )
 
 
@@ -81,7 +80,7 @@ def pass_curves(report: Report, subjects: Mapping[str, Sequence[Subject]]) -> li
         "at least one of k chains correct",
         "pass@k",
         "how often at least one of k chains is correct, expected over all ways to draw them from those sampled",
-        lambda outcomes: passes_curve(outcomes.counts.tolist(), outcomes.correct_counts.tolist()),
+        lambda outcomes: outcomes.pass_curve(),
     )
 
 

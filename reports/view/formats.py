@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from .. import figures
+from ..figures import p_value, points
 from .summaries import Figure
 
 DASH: Final = "–"
@@ -33,18 +35,11 @@ def count(number: float | None) -> str:
 
 
 def money(usd: float | None) -> str:
-    if usd is None:
-        return DASH
-    return f"${usd:,.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.4f}"
+    return DASH if usd is None else f"${figures.money(usd)}"
 
 
 def signed(share: float | None, digits: int = 1) -> str:
-    """A difference in percentage points, with a minus that is as wide as a plus."""
-    return DASH if share is None else f"{100 * share:+.{digits}f}".replace("-", "−")
-
-
-def probability(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+    return DASH if share is None else points(share, digits)
 
 
 def ago(seconds: float) -> str:
@@ -88,7 +83,7 @@ FILTERS: Final[dict[str, Any]] = {
     "count": count,
     "money": money,
     "signed": signed,
-    "probability": probability,
+    "probability": p_value,
     "ago": ago,
     "shade": shade,
     "shade_of_difference": shade_of_difference,
