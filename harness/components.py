@@ -429,6 +429,8 @@ class Reporter(ABC):
 
     name: str
     description: str = ""
+    endings: tuple[str, ...] = ()
+    """Of file names that mean this format, such as ".html"."""
 
     @abstractmethod
     def render(self, report: Report) -> str:

@@ -51,6 +51,7 @@ _FIRST: Final = (
 
 class Csv(Reporter):
     name = "csv"
+    endings = (".csv",)
     description = "one row a run with every figure, for spreadsheets and data frames; scores in 0..1"
 
     def render(self, report: Report) -> str:

@@ -16,6 +16,7 @@ from .tested import tested
 
 class Json(Reporter):
     name = "json"
+    endings = (".json",)
     description = "rows as `harness run --json` prints them, comparisons, published figures; values in 0..1"
 
     def render(self, report: Report) -> str:

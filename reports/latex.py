@@ -50,6 +50,7 @@ _MARK: Final = re.compile("|".join(map(re.escape, _SPECIAL)))
 
 class Latex(Reporter):
     name = "latex"
+    endings = (".tex",)
     description = "overview and comparisons as booktabs tables"
 
     def render(self, report: Report) -> str:

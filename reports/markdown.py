@@ -21,6 +21,7 @@ NOTHING: Final = "no results: nothing is measured here, and --published was not 
 
 class Markdown(Reporter):
     name = "markdown"
+    endings = (".md", ".markdown", ".txt")
     description = (
         "overview, comparisons and runs as tables for READMEs and terminals; with -o, charts beside them"
     )

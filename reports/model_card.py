@@ -48,6 +48,7 @@ class Dataset:
 
 class ModelCard(Reporter):
     name = "model-card"
+    endings = (".yaml", ".yml")
     description = (
         "the model-index block of a model card on the Hugging Face Hub; with -o, .eval_results/ beside it"
     )

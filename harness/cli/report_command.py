@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def command(
 
     plugins = plugins_of(ctx)
     say_problems(plugins)
-    reporter = plugins.reporter(form or _format_of(output))
+    reporter = plugins.reporter(form or _format_of(output, plugins.reporters))
     # Published figures make a report of their own where nothing was measured.
     nothing_yet = published and not results and not Path("results").exists()
     found = Finished([]) if nothing_yet else finished_below(results)
@@ -80,13 +81,12 @@ def _write(path: Path, data: bytes) -> None:
     write_output(path, lambda file: file.write(data))
 
 
-def _format_of(output: Path | None) -> str:
-    endings = {".html": "html", ".htm": "html", ".tex": "latex", ".csv": "csv", ".json": "json"}
-    endings |= dict.fromkeys((".md", ".markdown", ".txt"), "markdown")
+def _format_of(output: Path | None, reporters: Mapping[str, Reporter]) -> str:
     if output is None or not output.suffix:
         return "markdown"
+    endings = {ending: name for name, reporter in reporters.items() for ending in reporter.endings}
     if (form := endings.get(output.suffix.lower())) is None:
-        known = ", ".join(endings)
+        known = ", ".join(sorted(endings))
         raise UsageError(
             f"-o {output}: no format has the ending {output.suffix}: use one of {known}, or add --format"
         )

@@ -10,6 +10,7 @@ from harness.report import Report
 
 class Html(Reporter):
     name = "html"
+    endings = (".html", ".htm")
     description = "one self-contained page: tables that sort, charts, light and dark; needs no network"
 
     def render(self, report: Report) -> str:
