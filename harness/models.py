@@ -22,7 +22,14 @@ OPENVINO_IR = "openvino_model.xml"
 _WEIGHT_SUFFIXES = frozenset({".safetensors", ".gguf", ".bin"})
 _SETTING_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken", ".xml"})
 _NOT_WEIGHTS = frozenset(
-    {"training_args.bin", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json"}
+    {
+        "training_args.bin",
+        "trainer_state.json",
+        "all_results.json",
+        "train_results.json",
+        "eval_results.json",
+        "merge.json",  # where the parents were
+    }
 )
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

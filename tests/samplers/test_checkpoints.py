@@ -29,11 +29,11 @@ from harness import (  # noqa: E402
     hub,
 )
 from harness.models import ResolvedModel, resolve_model  # noqa: E402
+from harness.safetensors import opened as opened_checkpoint  # noqa: E402
 from harness_plugins.samplers.openvino import OpenVINO  # noqa: E402
 from harness_plugins.samplers.weights import _safetensors_gguf  # noqa: E402
 from harness_plugins.samplers.weights._checkpoints import Weights, converted  # noqa: E402
 from harness_plugins.samplers.weights._gguf import KeptArrays, read_header  # noqa: E402
-from harness_plugins.samplers.weights._safetensors import opened as opened_checkpoint  # noqa: E402
 
 from . import handmade  # noqa: E402
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import HarnessError
+from harness.safetensors import read_object
 
 from . import _rope
 
@@ -17,7 +17,6 @@ FAMILIES = ("llama", "qwen2", "qwen3")
 
 OTHERWISE = "use --sampler transformers"
 
-_MAX_JSON = 64 << 20
 _LARGEST = 1 << 31  # of any number that a shape is made of
 
 
@@ -53,21 +52,10 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     Raises:
         HarnessError: it is not there, or not a JSON object.
     """
-    config = read_json(folder / "config.json")
+    config = read_object(folder / "config.json")
     if config is None:
         raise HarnessError(f"{folder / 'config.json'} is not a JSON object")
     return config
-
-
-def read_json(file: Path) -> dict[str, Any] | None:
-    """A JSON object out of a file, or None where there is none."""
-    try:
-        if file.stat().st_size > _MAX_JSON:
-            return None
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def unsuitable(config: Mapping[str, Any]) -> str | None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import HarnessError
+from harness.safetensors import read_object
 
 from ._gguf_write import Metadata
-from ._hf_config import OTHERWISE, read_json
+from ._hf_config import OTHERWISE
 
 TOKENIZER = "tokenizer.json"
 
@@ -95,7 +96,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
         raise HarnessError(
             f"{folder} has no {TOKENIZER}: save its tokenizer with transformers, or {OTHERWISE}"
         )
-    tokenizer = read_json(file)
+    tokenizer = read_object(file)
     if tokenizer is None or not isinstance(tokenizer.get("model"), dict):
         raise HarnessError(f"{file} is not a tokenizer")
     kind = tokenizer["model"].get("type", "BPE")
@@ -106,13 +107,13 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
         raise HarnessError(f"{file} has no vocabulary")
     if not isinstance(added, list) or not all(_is_added(token) for token in added):
         raise HarnessError(f"{file}: its added tokens are not readable")
-    settings = read_json(folder / "tokenizer_config.json") or {}
+    settings = read_object(folder / "tokenizer_config.json") or {}
     return TokenizerFiles(
         folder,
         tokenizer,
         settings,
-        read_json(folder / "generation_config.json") or {},
-        read_json(folder / "config.json") or {},
+        read_object(folder / "generation_config.json") or {},
+        read_object(folder / "config.json") or {},
         _template(folder, settings),
     )
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness import HarnessError
+from harness.safetensors import Checkpoint, Stored, check_finite, opened
 
 from ._cache import check_disk
 from ._gguf_write import Metadata, Written, type_number, write_gguf
 from ._hf_config import Shape, read_config, shape_of
 from ._hf_tokenizer import read_tokenizer, write_tokenizer
-from ._safetensors import Checkpoint, Stored, check_finite, opened
 from ._tensor_names import Place, match
 
 if TYPE_CHECKING:

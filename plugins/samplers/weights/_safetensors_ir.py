@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.models import OPENVINO_IR
+from harness.safetensors import WIDTHS, Stored, check_finite, opened
 
 from ._cache import check_disk
 from ._graph import build
 from ._hf_config import read_config, shape_of
-from ._safetensors import WIDTHS, Stored, check_finite, opened
 from ._tensor_names import match
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import HarnessError
+from harness.safetensors import WIDTHS, Checkpoint, Stored
 
 from ._hf_config import OTHERWISE, Shape
-from ._safetensors import WIDTHS, Checkpoint, Stored
 
 _LAYER = re.compile(r"layers\.(\d{1,5})\.(.+)")
 

@@ -9,28 +9,27 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from harness import HarnessError
-
-from ._hf_config import read_json
+from .errors import HarnessError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
+WIDTHS: Final = {"F32": 4, "F16": 2, "BF16": 2}
 """Bytes of a value, by the types that weights come in."""
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+INDEX: Final = "model.safetensors.index.json"
+SINGLE: Final = "model.safetensors"
 
-_OTHER_WIDTHS = {
+_OTHER_WIDTHS: Final = {
     "F64": 8,
     "I64": 8,
     "I32": 4,
@@ -41,9 +40,10 @@ _OTHER_WIDTHS = {
     "F8_E4M3": 1,
     "F8_E5M2": 1,
 }
-_MAX_HEADER = 100 << 20  # the format's own limit
-_MAX_DIMENSIONS = 8
-_VALUES_AT_A_TIME = 1 << 22  # 16 MB as float32
+_MAX_HEADER: Final = 100 << 20  # the format's own limit
+_MAX_JSON: Final = 64 << 20
+_MAX_DIMENSIONS: Final = 8
+_VALUES_AT_A_TIME: Final = 1 << 22  # 16 MB as float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,7 @@ class Checkpoint:
 
         width = WIDTHS[stored.type]
         start = stored.begin + first * stored.row_values * width
-        source = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}[stored.type]
-        raw = np.frombuffer(self._data[stored.file], source, count * stored.row_values, start)
+        raw = np.frombuffer(self._data[stored.file], dtype_of(stored.type), count * stored.row_values, start)
         if stored.type == "BF16":  # the upper half of a float32
             values = (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
         else:
@@ -102,10 +101,16 @@ class Checkpoint:
         """All values of a tensor as they lie in the file; bf16 as the 16 bits of each. Nothing is read yet."""
         import numpy as np
 
-        source = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}[stored.type]
-        return np.frombuffer(self._data[stored.file], source, stored.values, stored.begin).reshape(
-            stored.shape
-        )
+        return np.frombuffer(
+            self._data[stored.file], dtype_of(stored.type), stored.values, stored.begin
+        ).reshape(stored.shape)
+
+
+def dtype_of(kind: str) -> np.dtype[np.generic]:
+    """How numpy sees values of one of the types of `WIDTHS`; bf16, which it does not know, as 16 bits."""
+    import numpy as np
+
+    return np.dtype({"F32": np.float32, "F16": np.float16, "BF16": np.uint16}[kind])
 
 
 def check_finite(stored: Stored, values: NDArray[np.float32]) -> None:
@@ -116,9 +121,11 @@ def check_finite(stored: Stored, values: NDArray[np.float32]) -> None:
     import numpy as np
 
     if not np.isfinite(values).all():
-        raise HarnessError(
-            f"{stored.file}: tensor {stored.name} holds values that are not numbers (NaN or Inf)"
-        )
+        raise not_finite(stored)
+
+
+def not_finite(stored: Stored) -> HarnessError:
+    return HarnessError(f"{stored.file}: tensor {stored.name} holds values that are not numbers (NaN or Inf)")
 
 
 @contextmanager
@@ -128,42 +135,51 @@ def opened(folder: Path) -> Iterator[Checkpoint]:
     Raises:
         HarnessError: a file is missing, damaged or cut off, or two hold a tensor of the same name.
     """
-    tensors: dict[str, Stored] = {}
     data: dict[Path, mmap.mmap] = {}
     with ExitStack() as stack:
-        for file in _files(folder):
+        tensors = read_headers(folder)
+        for file in sorted({stored.file for stored in tensors.values()}):
             try:
                 stream = stack.enter_context(file.open("rb"))
-                mapped = stack.enter_context(_map(stream.fileno()))
-                found = _parse(file, mapped)
-            except OSError as error:
-                raise HarnessError(f"{file} cannot be read: {error.strerror or error}") from None
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                raise HarnessError(f"{file} is not a sound safetensors file: {error}") from None
-            for stored in found:
-                if stored.name in tensors:
-                    raise HarnessError(f"{folder}: two files hold a tensor {stored.name}")
-                tensors[stored.name] = stored
-            data[file] = mapped
+                data[file] = stack.enter_context(_map(stream.fileno()))
+            except (OSError, ValueError) as error:  # ValueError: emptied since its header was read
+                raise HarnessError(f"{file} cannot be read: {error}") from None
+            if any(s.begin + _size(s) > len(data[file]) for s in tensors.values() if s.file == file):
+                raise HarnessError(f"{file} became shorter while it was read")
         yield Checkpoint(tensors, data)
 
 
-@contextmanager
-def _map(descriptor: int) -> Iterator[mmap.mmap]:
-    mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    try:
-        yield mapped
-    finally:
-        # An array that still looks at the file (in a traceback, for instance) keeps the map open; it goes with it.
-        with suppress(BufferError):
-            mapped.close()
+def read_headers(folder: Path) -> dict[str, Stored]:
+    """What a model's folder holds, in the order of its files; no weights are read.
+
+    Raises:
+        HarnessError: a file is missing, damaged or cut off, or two hold a tensor of the same name.
+    """
+    tensors: dict[str, Stored] = {}
+    for file in weight_files(folder):
+        try:
+            with file.open("rb") as stream:
+                found = _parse(file, stream)
+        except OSError as error:
+            raise HarnessError(f"{file} cannot be read: {error.strerror or error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise HarnessError(f"{file} is not a sound safetensors file: {error}") from None
+        for stored in found:
+            if stored.name in tensors:
+                raise HarnessError(f"{folder}: two files hold a tensor {stored.name}")
+            tensors[stored.name] = stored
+    return tensors
 
 
-def _files(folder: Path) -> list[Path]:
-    """The files that hold the weights: those of the index, else the single one, else all there are."""
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights: those of the index, else the single one, else all there are.
+
+    Raises:
+        HarnessError: there are none, or the index is damaged or names files that are not there.
+    """
     index = folder / INDEX
     if index.is_file():
-        weight_map = (read_json(index) or {}).get("weight_map")
+        weight_map = (read_object(index) or {}).get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise HarnessError(f"{index} has no weight_map")
         names = sorted({str(name) for name in weight_map.values()})
@@ -179,17 +195,41 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _parse(file: Path, data: mmap.mmap) -> list[Stored]:
-    if len(data) < 8:
+def read_object(file: Path) -> dict[str, Any] | None:
+    """A JSON object out of a file, or None where there is none."""
+    try:
+        if file.stat().st_size > _MAX_JSON:
+            return None
+        value = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+@contextmanager
+def _map(descriptor: int) -> Iterator[mmap.mmap]:
+    mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    try:
+        yield mapped
+    finally:
+        # An array that still looks at the file (in a traceback, for instance) keeps the map open; it goes with it.
+        with suppress(BufferError):
+            mapped.close()
+
+
+def _parse(file: Path, stream: BinaryIO) -> list[Stored]:
+    end = os.fstat(stream.fileno()).st_size
+    head = stream.read(8)
+    if len(head) < 8:
         raise ValueError("it is cut off")
-    (length,) = struct.unpack_from("<Q", data)
-    if not 2 <= length <= min(_MAX_HEADER, len(data) - 8):
+    (length,) = struct.unpack("<Q", head)
+    if not 2 <= length <= min(_MAX_HEADER, end - 8):
         raise ValueError("its header is cut off")
-    header = json.loads(data[8 : 8 + length])
+    header = json.loads(stream.read(length))
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
     header.pop("__metadata__", None)
-    return [_entry(file, name, entry, 8 + length, len(data)) for name, entry in header.items()]
+    return [_entry(file, name, entry, 8 + length, end) for name, entry in header.items()]
 
 
 def _entry(file: Path, name: str, entry: Any, base: int, end: int) -> Stored:
@@ -205,3 +245,7 @@ def _entry(file: Path, name: str, entry: Any, base: int, end: int) -> Stored:
     if base + stop > end:
         raise ValueError(f"it is cut off: {end:,} of {base + stop:,} bytes")
     return Stored(name, file, kind, tuple(shape), base + begin)
+
+
+def _size(stored: Stored) -> int:
+    return stored.values * (WIDTHS.get(stored.type) or _OTHER_WIDTHS[stored.type])
