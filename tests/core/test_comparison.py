@@ -104,10 +104,15 @@ def test_a_comparison_is_json() -> None:
     assert found["ci95_bootstrap"][0] < found["difference"] < found["ci95_bootstrap"][1]
 
 
-def test_single_chains_are_votes() -> None:
-    a, b = side("a", "G", "G", "a"), side("b", "a", "G", "a")
-    assert compare("pass@1", a, b).ci95 == compare("cons@k", a, b).ci95
-    assert spread_between(a, b) is None
+def test_single_chains_are_solved_or_not_as_votes_are() -> None:
+    single = side("a", "G", "G", "a"), side("b", "a", "G", "a")
+    voted = side("a", "GGG", "GGG", "aaa"), side("b", "aaa", "GGG", "aaa")
+    assert compare("pass@1", *single).ci95 == compare("cons@k", *voted).ci95
+    assert spread_between(*single) is None
+
+
+def test_the_vote_of_single_chains_is_no_comparison_of_its_own() -> None:
+    assert compare_sides("bench", "cons@k", side("a", "G", "a"), side("b", "a", "a")) is None
 
 
 def test_how_much_more_chains_would_help() -> None:
