@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from harness.report import Report
 
@@ -17,16 +17,11 @@ from .problems import heat_maps
 from .progress import progress_charts
 from .subjects import subjects_of
 
-__all__ = ["Chart", "chart_files", "charts", "each_chart"]
+__all__ = ["Chart", "chart_files", "charts"]
 
 
 def charts(report: Report) -> list[Chart]:
-    """All of `each_chart`."""
-    return list(each_chart(report))
-
-
-def each_chart(report: Report) -> Iterator[Chart]:
-    """Every chart that the data can fill, in the order in which a reader wants them, as soon as it is made.
+    """All charts that the data can fill, in the order in which a reader wants them.
 
     Raises:
         HarnessError: Altair is not installed, or a run's files are missing or damaged.
@@ -42,7 +37,7 @@ def each_chart(report: Report) -> Iterator[Chart]:
         length_charts,
         progress_charts,
     )
-    return distinct(chart for part in parts for chart in part(report, subjects))
+    return distinct([chart for part in parts for chart in part(report, subjects)])
 
 
 def chart_files(report: Report, form: str) -> Mapping[str, bytes]:

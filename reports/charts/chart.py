@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -73,16 +73,18 @@ def panels(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(spec.get("vconcat", ())) or [spec["spec"]]
 
 
-def distinct(charts: Iterable[Chart]) -> Iterator[Chart]:
+def distinct(charts: Sequence[Chart]) -> list[Chart]:
     """The charts with names that differ even where file systems ignore case."""
     taken: set[str] = set()
+    found = []
     for chart in charts:
         name, count = chart.name, 1
         while name.lower() in taken:
             count += 1
             name = f"{chart.name}-{count}"
         taken.add(name.lower())
-        yield replace(chart, name=name)
+        found.append(replace(chart, name=name))
+    return found
 
 
 def slug(text: str) -> str:
