@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -239,6 +240,22 @@ def test_a_missing_library_is_named_with_the_command_that_mends_it(
     report = report_of(make_run(tmp_path, "m", solving(0.5)), charts="svg")
     with pytest.raises(HarnessError, match=r'pip install "fathom-harness\[report\]"'):
         render(report)
+
+
+def test_a_script_that_makes_a_report_runs_once(tmp_path: Path) -> None:
+    make_run(tmp_path / "results", "m", solving(0.5))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from harness.plugins import load_plugins\n"
+        "from harness.report import Report\n"
+        "from harness.results import finished_below\n"
+        f"found = finished_below([Path({str(tmp_path / 'results')!r})])\n"
+        "page = load_plugins().reporter('html').render(Report(found.results, charts='svg'))\n"
+        "print('made', page.rstrip().endswith('</html>'))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("made True\n", "")
 
 
 def test_published_figures_alone_make_a_page(plugins: PluginManager) -> None:
