@@ -28,6 +28,9 @@ class Problem:
     choices: tuple[str, ...] = ()
     """For multiple choice: the options in the order A, B, C, ...; `gold` is then the letter."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    solution: str = ""
+    """How the gold is found, step by step, where the benchmark tells it: for training, never shown to a model
+    that is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)

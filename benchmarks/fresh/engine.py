@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeVar
 from harness import HarnessError, Problem
 
 from .exact import Exact, latex
+from .worked import Steps
 
 GENERATOR = "fresh/1"
 """Names the templates. Raise the number with every change that alters a problem: old sets are other sets."""
@@ -63,8 +64,9 @@ class Draw:
         return [left.pop(self.below(len(left))) for _ in range(count)]
 
 
-Posed: TypeAlias = tuple[str, Exact] | None
-"""A statement with its answer; None asks for another draw, where the numbers make no good problem."""
+Posed: TypeAlias = tuple[str, Exact] | tuple[str, Exact, Steps] | None
+"""A statement with its answer, and how to find it where the family tells; None asks for another draw, where the
+numbers make no good problem."""
 
 Family: TypeAlias = Callable[[Draw], Posed]
 
@@ -92,16 +94,19 @@ class Level:
         seen: set[str] = set()
         for position in range(size):
             name = names[position % len(names)]
-            text, answer = self._pose(name, seed, position, seen)
+            text, answer, *steps = self._pose(name, seed, position, seen)
             seen.add(text)
             yield Problem(
                 id=f"fresh-l{self.number}-s{seed}-{position:04d}",
                 text=text,
                 gold=latex(answer),
                 metadata={"level": self.number, "family": name},
+                solution=str(steps[0]) if steps else "",
             )
 
-    def _pose(self, name: str, seed: int, position: int, seen: set[str]) -> tuple[str, Exact]:
+    def _pose(
+        self, name: str, seed: int, position: int, seen: set[str]
+    ) -> tuple[str, Exact] | tuple[str, Exact, Steps]:
         for attempt in range(ATTEMPTS):
             posed = self.families[name](Draw(GENERATOR, self.number, seed, position, attempt))
             if posed is not None and posed[0] not in seen:
