@@ -18,7 +18,7 @@ $(VENV)/.cpu: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) -e ".[cpu,transformers,lm-eval,ray,report,view,tensorboard,wandb,mlflow,dev]"
+	$(PIP) -e ".[cpu,transformers,train,lm-eval,ray,report,view,tensorboard,wandb,mlflow,dev]"
 	touch $(VENV)/.cpu $@
 
 ## Set up and run the main job: a real model on problems that it cannot have seen.

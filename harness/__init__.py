@@ -20,7 +20,6 @@ from .components import (
     Reporter,
     Sampler,
     SamplingSettings,
-    Trainer,
 )
 from .errors import HarnessError, Interrupted, closest
 from .grading import extract_answer, grade
@@ -40,6 +39,7 @@ from .records import (
     Score,
     Verdict,
 )
+from .trainer import Estimate, StageJob, StageSize, Trainer
 
 if TYPE_CHECKING:
     from .notebook import Comparisons, Results, compare, load, run
@@ -53,6 +53,7 @@ __all__ = [
     "Cluster",
     "Comparisons",
     "Engine",
+    "Estimate",
     "Extraction",
     "Fit",
     "ForeignChain",
@@ -77,6 +78,8 @@ __all__ = [
     "Sampler",
     "SamplingSettings",
     "Score",
+    "StageJob",
+    "StageSize",
     "Trainer",
     "Verdict",
     "__version__",

@@ -458,10 +458,3 @@ class Importer(ABC):
         Raises:
             HarnessError: the file cannot be read, or a row is no chain; names the row.
         """
-
-
-class Trainer(ABC):
-    """Runs one stage of a recipe."""
-
-    name: str
-    description: str = ""

@@ -24,8 +24,8 @@ from .components import (
     Protocol,
     Reporter,
     Sampler,
-    Trainer,
 )
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     import click

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import pluggy
 
 from . import hookspecs
-from .components import Benchmark, Cluster, Importer, Metric, Model, Normalizer, Reporter, Sampler, Trainer
+from .components import Benchmark, Cluster, Importer, Metric, Model, Normalizer, Reporter, Sampler
 from .components import Protocol as SamplingProtocol
 from .errors import HarnessError, closest, one_line
 from .records import Published
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     import click
@@ -247,7 +248,7 @@ class PluginManager:
 
     @cached_property
     def trainers(self) -> dict[str, Trainer]:
-        return self._collect("harness_trainers", Trainer)
+        return self._collect("harness_trainers", Trainer)  # type: ignore[type-abstract]
 
     @cached_property
     def reporters(self) -> dict[str, Reporter]:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .checkpoints import Checkpoint, checkpoint_of, natural
 from .comparison import METRICS, Comparison, Side, compare_family
@@ -14,6 +14,9 @@ from .errors import HarnessError, closest
 from .outcomes import Outcomes, read_outcomes
 from .records import Published
 from .store import RunFolder
+
+if TYPE_CHECKING:  # what reads it takes longer to import than a report of runs takes to write
+    from .training import Training
 
 
 def truncated_share(result: Mapping[str, Any]) -> float | None:
@@ -82,11 +85,15 @@ class ReportRun:
 class Report:
     """Runs in order (benchmark, then model, step by step), compared with each other.
 
+    With the training of models beside them, the base stands first, then its checkpoints as the recipe makes them, then
+    all others.
+
     Args:
         results: each as `harness run --json` prints it.
         baseline: compare every model with this one; None compares all with all.
         published: figures of others, to stand beside the measured ones.
         charts: file format of charts that a report in a file is to have: "svg", "png" or None.
+        training: runs of recipes: what their checkpoints cost, and how their stages went.
     """
 
     def __init__(
@@ -96,10 +103,14 @@ class Report:
         baseline: str | None = None,
         published: Sequence[Published] = (),
         charts: str | None = None,
+        training: Sequence[Training] = (),
     ) -> None:
+        self.training = tuple(training)
+        self.trained = _trained(self.training)
+        """Models that the training is told of -> their place among them."""
         self.runs = sorted(
             map(ReportRun, results),
-            key=lambda run: (natural(run.benchmark), natural(run.model), str(run.protocol)),
+            key=lambda run: (natural(run.benchmark), self._place(run.model), str(run.protocol)),
         )
         self.published = tuple(published)
         self.charts = charts
@@ -118,7 +129,10 @@ class Report:
     @property
     def models(self) -> list[str]:
         """Names of the measured models, in order, each once."""
-        return sorted({run.model for run in self.runs}, key=natural)
+        return sorted({run.model for run in self.runs}, key=self._place)
+
+    def _place(self, model: str) -> tuple[object, ...]:
+        return self.trained.get(model, len(self.trained)), natural(model)
 
     @property
     def benchmarks(self) -> list[str]:
@@ -150,3 +164,8 @@ class Report:
             return itertools.combinations(runs, 2)
         rest = [run for run in runs if run.model != self.baseline]
         return ((a, b) for b in runs if b.model == self.baseline for a in rest)
+
+
+def _trained(training: Sequence[Training]) -> Mapping[str, int]:
+    names = [name for each in training for name in (each.base, *(cost.checkpoint for cost in each.costs))]
+    return {name: place for place, name in enumerate(dict.fromkeys(filter(None, names)))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from harness import Published
@@ -66,22 +67,33 @@ def series_title(series: str) -> str:
 
 
 def entries(
-    runs: Sequence[ReportRun], published: Sequence[Published], benchmarks: Sequence[str]
+    runs: Sequence[ReportRun],
+    published: Sequence[Published],
+    benchmarks: Sequence[str],
+    trained: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Entry]:
     """The rows of a table, in order: published groups, then measured models, then checkpoints step by step.
 
-    Within a group the best on the first benchmark stands first.
+    Within a group the best on the first benchmark stands first, but for models of which is known how they were trained.
+
+    Args:
+        trained: these models -> their place before all others that were measured.
     """
 
     def rank(entry: Entry) -> tuple[object, ...]:
         scores = [entry.score(benchmark, "pass@1") for benchmark in benchmarks]
-        return (*((1, 0.0) if score is None else (0, -score) for score in scores), natural(entry.label))
+        names = [trained.get(run.model, len(trained)) for run in entry.runs.values()]
+        return (
+            min(names, default=0),
+            *((1, 0.0) if score is None else (0, -score) for score in scores),
+            natural(entry.label),
+        )
 
     found: list[Entry] = []
     of_others = _published(published)
     for group in dict.fromkeys(entry.group for entry in of_others):
         found += sorted((entry for entry in of_others if entry.group == group), key=rank)
-    series = series_of(runs)
+    series = series_of(run for run in runs if run.model not in trained)
     in_series = {run for members in series.values() for run in members}
     found += sorted(_measured([run for run in runs if run not in in_series], MEASURED), key=rank)
     for name, members in series.items():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
 
 from harness import Reporter, hookimpl
 from harness.report import Report
 
 from .tested import tested
+
+if TYPE_CHECKING:
+    from harness.training import Training
 
 
 class Json(Reporter):
@@ -26,9 +29,23 @@ class Json(Reporter):
             "comparisons": [comparison.as_dict() for comparison in found.comparisons],
             "published": [asdict(row) for row in report.published],
         }
+        if report.training:
+            shown["training"] = [_training(training) for training in report.training]
         if found.left_out:
             shown["notes"] = found.left_out
         return json.dumps(_finite(shown), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _training(training: Training) -> dict[str, Any]:
+    return {
+        "recipe": training.recipe,
+        "device": training.device,
+        "base": training.base,
+        "costs": [asdict(cost) for cost in training.costs],
+        "curves": [
+            {field.name: getattr(curve, field.name) for field in fields(curve)} for curve in training.curves
+        ],
+    }
 
 
 def _finite(value: Any) -> Any:

@@ -12,6 +12,7 @@ from harness.report import Report
 from harness.text import one_row
 
 from .comparisons import comparisons_table
+from .costs import training_tables
 from .overview import overviews
 from .table import Cell, Column, Table
 
@@ -51,12 +52,13 @@ _MARK: Final = re.compile("|".join(map(re.escape, _SPECIAL)))
 class Latex(Reporter):
     name = "latex"
     endings = (".tex",)
-    description = "overview and comparisons as booktabs tables"
+    description = "overview, comparisons and costs as booktabs tables"
 
     def render(self, report: Report) -> str:
         tables = overviews(report)
         if len(report.runs) > 1:
             tables.append(comparisons_table(report))
+        tables += [table for table in training_tables(report) if table.rows]
         if not tables:
             return "% no results\n"
         return "\n".join([_HEAD, *(line for table in tables for line in _lines(table))]) + "\n"

@@ -30,7 +30,7 @@ class Markdown(Reporter):
         return _document(report, [], [])
 
     def render_file(self, report: Report, path: Path) -> tuple[str, Mapping[str, bytes]]:
-        if report.charts is None or not (report.runs or report.published):
+        if report.charts is None or not (report.runs or report.published or report.training):
             return self.render(report), {}
         try:
             from .charts import chart_files
@@ -52,17 +52,21 @@ def _document(report: Report, remarks: Sequence[str], images: Sequence[str]) -> 
     tables = all_tables(report)
     if not tables:
         return NOTHING
-    # What decides comes first: the scores with their figure, then the comparisons; the other charts after these.
+    # What decides comes first: the scores with their figure, the comparisons, the training; then the other charts.
     figures = [image for image in images if image.startswith("![figure")]
-    rest = [image for image in images if image not in figures]
+    learning = [image for image in images if image.startswith("![learning")]
+    rest = [image for image in images if image not in (*figures, *learning)]
     scores = [table for table in tables if table.name.startswith(("overview", "published"))]
     tests = [table for table in tables if table.name == "comparisons"]
-    others = [table for table in tables if table not in scores and table not in tests]
+    training = [table for table in tables if table.name.startswith("training")]
+    others = [table for table in tables if table not in (*scores, *tests, *training)]
     blocks = [
         *(block for table in scores for block in _section(table)),
         *remarks,
         *figures,
         *(block for table in tests for block in _section(table)),
+        *(block for table in training for block in _section(table)),
+        *learning,
         *(["## Charts", *rest] if rest else []),
         *(block for table in others for block in _section(table)),
     ]

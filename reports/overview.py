@@ -67,7 +67,7 @@ def _overview(report: Report, runs: Sequence[ReportRun], name: str, title: str) 
         for name in report.benchmarks
         if name in measured or any(row.benchmark == name for row in report.published)
     ]
-    rows = entries(runs, report.published, benchmarks)
+    rows = entries(runs, report.published, benchmarks, report.trained)
     footnotes = _Footnotes()
     scores = [
         (benchmark, metric)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.report import Report
 
 from .comparisons import comparisons_table
+from .costs import training_tables
 from .overview import overviews
 from .runs import runs_table
 from .table import Table
@@ -19,8 +20,11 @@ def overview(report: Report) -> Table:
 
 
 def all_tables(report: Report) -> list[Table]:
-    """Overviews, one for each protocol, then comparisons, then runs; tables without rows or notes are left out."""
+    """Overviews, one for each protocol, comparisons, training, runs; tables without rows or notes are left out."""
     tables = overviews(report)
     if report.runs:
-        tables += [comparisons_table(report), runs_table(report)]
+        tables.append(comparisons_table(report))
+    tables += training_tables(report)
+    if report.runs:
+        tables.append(runs_table(report))
     return [table for table in tables if table.rows or table.notes]

@@ -92,7 +92,11 @@ def _readable(report: Report) -> tuple[Report, list[str]]:
             sound.append(run)
     baseline = report.baseline if report.baseline in {run.model for run in sound} else None
     rest = Report(
-        [run.result for run in sound], baseline=baseline, published=report.published, charts=report.charts
+        [run.result for run in sound],
+        baseline=baseline,
+        published=report.published,
+        charts=report.charts,
+        training=report.training,
     )
     return rest, left_out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from . import plugins_of, say, say_problems
 if TYPE_CHECKING:
     from ..components import Reporter
     from ..report import Report
+    from ..training import Training
 
 
 @click.command("report")
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to a file.")
 @click.option("--baseline", metavar="MODEL", help="Compare every model with this one.")
 @click.option("--published", is_flag=True, help="Put published figures beside the measured ones.")
+@click.option(
+    "--training",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Show what a recipe's run cost and how it learnt: the folder of harness train. May be given several times.",
+)
 @click.option(
     "--charts",
     type=click.Choice(["svg", "png", "none"]),
@@ -41,6 +49,7 @@ def command(
     output: Path | None,
     baseline: str | None,
     published: bool,
+    training: tuple[Path, ...],
     charts: str,
 ) -> None:
     """Compare the finished runs below RESULTS (default: results): tables, tests, charts."""
@@ -50,8 +59,9 @@ def command(
     plugins = plugins_of(ctx)
     say_problems(plugins)
     reporter = plugins.reporter(form or _format_of(output, plugins.reporters))
-    # Published figures make a report of their own where nothing was measured.
-    nothing_yet = published and not results and not Path("results").exists()
+    trained = _trained(training)
+    # Published figures make a report of their own where nothing was measured, and so does training.
+    nothing_yet = (published or trained) and not results and not Path("results").exists()
     found = Finished([]) if nothing_yet else finished_below(results)
     for line in found.left_out:
         say(line)
@@ -60,12 +70,21 @@ def command(
         baseline=baseline,
         published=plugins.published if published else (),
         charts=None if charts == "none" else charts,
+        training=trained,
     )
     if output is None:
         click.echo(reporter.render(report), nl=False)
     else:
         _write_all(reporter, report, output)
     found.complain()
+
+
+def _trained(folders: Sequence[Path]) -> list[Training]:
+    if not folders:
+        return []
+    from ..training import read_training
+
+    return [read_training(folder) for folder in dict.fromkeys(folders)]
 
 
 def _write_all(reporter: Reporter, report: Report, output: Path) -> None:

@@ -12,6 +12,7 @@ from .curves import budget_curves, pass_curves, vote_curves
 from .differences import difference_charts
 from .engine import drawn
 from .figure import figures
+from .learning import learning_charts
 from .lengths import length_charts
 from .problems import heat_maps
 from .progress import progress_charts
@@ -36,6 +37,7 @@ def charts(report: Report) -> list[Chart]:
         heat_maps,
         length_charts,
         progress_charts,
+        learning_charts,
     )
     return distinct([chart for part in parts for chart in part(report, subjects)])
 

@@ -18,9 +18,10 @@ class Chart:
     name: str
     """Fit for an anchor or a file name, and different for every chart of a report."""
     kind: str
-    """What is drawn: "figure", "differences", "budget", "cons", "pass", "problems", "lengths" or "progress"."""
+    """What is drawn: "figure", "differences", "budget", "cons", "pass", "problems", "lengths", "progress" or
+    "learning"."""
     subject: str
-    """What it is about: a benchmark or a training run."""
+    """What it is about: a benchmark, a training run or a stage of one."""
     title: str
     spec: Mapping[str, Any]
     """Vega-Lite without `config`: colours of text, axes and background are the theme's."""
@@ -38,6 +39,7 @@ def finished(
     subtitle: str | Sequence[str] = "",
     *,
     margin: int = 0,
+    columns: int = 1,
     params: Sequence[Mapping[str, Any]] = (),
 ) -> Chart:
     """A chart of an Altair drawing whose data are named, which keeps Altair from looking at every row.
@@ -45,6 +47,7 @@ def finished(
     Args:
         subtitle: one line, or several.
         margin: pixels that axes take beside the panels of a chart that has several; 0 for a chart of one panel.
+        columns: of panels beside each other, as many as there is room for.
         params: further parameters of the chart, which a page may set.
     """
     spec: dict[str, Any] = drawing.to_dict(validate=False)  # tests do: it takes as long as all the rest
@@ -60,8 +63,8 @@ def finished(
         spec["params"] = [*params, *spec.get("params", ())]
     if margin:
         for panel in panels(spec):
-            panel["width"] = WIDTH - margin
-        spec["usermeta"] = {"margin": margin}
+            panel["width"] = WIDTH // columns - margin
+        spec["usermeta"] = {"margin": margin, **({"columns": columns} if columns > 1 else {})}
     else:
         spec["width"] = WIDTH
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}

@@ -57,6 +57,7 @@ _SECTIONS: Final = (
         "Solid bars are pass@1, the lighter part is what the majority vote adds; lines are 95 % intervals of pass@1.",
     ),
     ("comparisons", "Comparisons", ("comparisons",), ("differences",), ""),
+    ("training", "Training", ("training",), ("learning",), ""),
     ("budgets", "Smaller budgets", (), ("budget",), _LEGEND),
     ("votes", "Votes and tries", (), ("cons", "pass"), _LEGEND),
     ("problems", "Problem by problem", (), ("problems",), ""),
@@ -73,7 +74,8 @@ def page_of(report: Report) -> str:
     Raises:
         HarnessError: a library is not installed, or a run's files are missing or damaged.
     """
-    with_charts = report.charts is not None and bool(report.runs or report.published)
+    something = report.runs or report.published or report.training
+    with_charts = report.charts is not None and bool(something)
     tables = all_tables(report)
     drawings = charts(tested(report).readable) if with_charts else []
     pictures = [Picture(chart, _static(chart)) for chart in drawings]
@@ -124,6 +126,8 @@ def _facts(report: Report) -> str:
         ]
     if report.published:
         parts.append(_count(len(report.published), "published score"))
+    if report.training:
+        parts.append("training of " + ", ".join(training.recipe for training in report.training))
     if report.baseline is not None:
         parts.append(f"compared with {report.baseline}")
     return " · ".join(parts)

@@ -19,6 +19,7 @@ from harness import (
     Protocol,
     Reporter,
     Score,
+    StageJob,
     Trainer,
     hookimpl,
 )
@@ -78,6 +79,9 @@ class Whole(Normalizer):
 
 class Nap(Trainer):
     name = "nap"
+
+    def train(self, job: StageJob) -> None:
+        job.out.mkdir()
 
 
 def test_every_kind_of_component_can_come_from_a_plugin() -> None:

@@ -218,7 +218,7 @@ def test_a_recipe_knows_what_it_does_not_explain(tmp_path: Path) -> None:
     ("values", "said"),
     [
         ({"stagse": {}}, "unknown key 'stagse': did you mean stages?"),
-        ({"base": None}, "base: input should be a valid string"),
+        ({"base": None}, "stage sft: init_from says base, and the recipe has no `base`"),
         ({"stages": {}}, "stages:"),
         ({"stages": ["sft"]}, "stages: input should be a mapping"),
         ({"stages": {"base": stage()}}, "stage base: no stage is called base"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from harness import HarnessError, Trainer, hookimpl
+from harness import Estimate, HarnessError, StageJob, StageSize, Trainer, hookimpl
 from harness.errors import UsageError
 
 _OF_YAML: Final = (".yaml", ".yml")
@@ -18,6 +18,27 @@ _OF_YAML: Final = (".yaml", ".yml")
 class Merge(Trainer):
     name = "merge"
     description = "Merges checkpoints: linear, slerp, ties or dare_ties, on any processor."
+    apart = False
+    needs = None
+
+    def check(self, parameters: Mapping[str, Any], models: int) -> None:
+        from .stage import settings_of_stage
+
+        settings_of_stage(parameters, [f"model {number + 1}" for number in range(models)])
+
+    def estimate(self, size: StageSize) -> Estimate:
+        # Read and written piece by piece: next to nothing on the bill.
+        return Estimate(device_hours=0.0)
+
+    def train(self, job: StageJob) -> None:
+        from .stage import settings_of_stage
+
+        settings = settings_of_stage(job.parameters, [str(folder) for folder in job.starts_from])
+        try:
+            from .merging import merge
+        except ModuleNotFoundError as error:
+            raise HarnessError(f"{error.name} is needed to merge: pip install {error.name}") from None
+        merge(settings, job.out)
 
 
 @click.command("merge")

@@ -6,9 +6,9 @@ A recipe is a YAML file (docs/recipes.md). `load_recipe` reads it and every reci
 from __future__ import annotations
 
 from .graph import Node, RecipeGraph
-from .reading import read_recipe
-from .schema import BASE, KINDS, Data, Evaluate, Hardware, Provenance, Recipe, Stage
-from .shipped import load_recipe, load_recipes, shipped
+from .reading import read_recipe, recipe_of
+from .schema import BASE, KINDS, Data, Evaluate, Hardware, Provenance, Recipe, Sampled, Stage
+from .shipped import load_recipe, load_recipes, recipe_files, shipped
 
 __all__ = [
     "BASE",
@@ -20,9 +20,12 @@ __all__ = [
     "Provenance",
     "Recipe",
     "RecipeGraph",
+    "Sampled",
     "Stage",
     "load_recipe",
     "load_recipes",
     "read_recipe",
+    "recipe_files",
+    "recipe_of",
     "shipped",
 ]

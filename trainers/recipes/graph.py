@@ -22,11 +22,18 @@ class Node:
     name: str
     parents: tuple[str, ...]
     """Ids of the stages that it starts from; none where it starts from the base alone."""
+    sampled: str | None = None
+    """Id of the stage whose model its data is sampled from; None where that is the base, or nothing is sampled."""
 
     @property
     def id(self) -> str:
         """RECIPE:STAGE"""
         return f"{self.recipe.name}:{self.name}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Ids of the stages whose models must stand before it can begin."""
+        return self.parents if self.sampled is None else (*self.parents, self.sampled)
 
     @property
     def stage(self) -> Stage:
@@ -60,7 +67,8 @@ class RecipeGraph:
     """Recipes resolved together.
 
     Raises:
-        HarnessError: a stage starts from one that does not exist, or in the end from itself; names recipe and stage.
+        HarnessError: a stage starts from one, or has its data sampled from one, that does not exist or is in the end
+            itself; names recipe and stage.
     """
 
     recipes: Mapping[str, Recipe]
@@ -68,29 +76,36 @@ class RecipeGraph:
     asked: tuple[str, ...]
     """Names of the recipes that were asked for."""
     nodes: Mapping[str, Node] = field(init=False)
-    """By id, each after all that it starts from, otherwise in the order of the files."""
+    """By id, each after all that it needs, otherwise in the order of the files."""
 
     def __post_init__(self) -> None:
         found = {
-            f"{recipe.name}:{name}": Node(recipe, name, self._parents(recipe, name))
+            f"{recipe.name}:{name}": Node(
+                recipe, name, self._parents(recipe, name), self._sampled(recipe, name)
+            )
             for recipe in self.recipes.values()
             for name in recipe.stages
         }
         if len(found) > _MOST_STAGES:
             raise HarnessError(f"{len(found):,} stages are more than {_MOST_STAGES:,}: split the recipe")
         for node in found.values():
-            for parent in node.parents:
+            for parent in node.needs:
                 if parent not in found:
                     raise _unknown(node, parent, found)
         object.__setattr__(self, "nodes", {id_: found[id_] for id_ in _in_order(found)})
 
     @staticmethod
     def _parents(recipe: Recipe, name: str) -> tuple[str, ...]:
-        named = (parent for parent in recipe.stages[name].init_from if parent != BASE)
-        return tuple(parent if ":" in parent else f"{recipe.name}:{parent}" for parent in named)
+        return tuple(_id(recipe, parent) for parent in recipe.stages[name].init_from if parent != BASE)
+
+    @staticmethod
+    def _sampled(recipe: Recipe, name: str) -> str | None:
+        model = recipe.stages[name].samples_from
+        return None if model is None or model == BASE else _id(recipe, model)
 
     def ancestors(self, id_: str) -> list[str]:
-        """Ids of the stages that a model comes from, itself last, each once, in an order in which they can run.
+        """Ids of the stages that a model comes from, those that its data was sampled from included, itself last, each
+        once, in an order in which they can run.
 
         Raises:
             HarnessError: there is no such stage.
@@ -99,7 +114,7 @@ class RecipeGraph:
             raise HarnessError(f"no stage is called {id_!r:.100}: {closest(id_, self.nodes)}")
         wanted, pending = {id_}, [id_]
         while pending:
-            fresh = set(self.nodes[pending.pop()].parents) - wanted
+            fresh = set(self.nodes[pending.pop()].needs) - wanted
             wanted |= fresh
             pending += fresh
         return [known for known in self.nodes if known in wanted]
@@ -130,7 +145,7 @@ class RecipeGraph:
         return ", then ".join(reversed(steps))
 
     def _described(self, node: Node) -> str:
-        sources = [node.recipe.base] if BASE in node.stage.init_from else []
+        sources = [str(node.recipe.base)] if BASE in node.stage.init_from else []
         sources += [self.nodes[parent].title for parent in node.parents]
         how = str(node.stage.parameters.get("method", "")) if len(sources) > 1 else ""
         return f"{how} {node.stage.trainer} {'of' if how else 'on'} {' and '.join(sources)}".strip()
@@ -139,9 +154,18 @@ class RecipeGraph:
         return iter(self.nodes.values())
 
 
+def _id(recipe: Recipe, stage: str) -> str:
+    return stage if ":" in stage else f"{recipe.name}:{stage}"
+
+
+def _key(node: Node, needed: Iterable[str]) -> str:
+    """The key of a stage that names one of these stages."""
+    return "init_from" if set(node.parents) & set(needed) else "data.sample.model"
+
+
 def _unknown(node: Node, parent: str, found: Mapping[str, Node]) -> HarnessError:
     recipe, stage = parent.split(":", 1)
-    where = f"recipe {node.recipe.name}: stage {node.name}: init_from"
+    where = f"recipe {node.recipe.name}: stage {node.name}: {_key(node, [parent])}"
     if recipe == node.recipe.name:
         hint = closest(stage, (*(name for name in node.recipe.stages if name != node.name), BASE))
         return HarnessError(f"{where}: no stage is called {stage!r:.60}: {hint}")
@@ -150,12 +174,12 @@ def _unknown(node: Node, parent: str, found: Mapping[str, Node]) -> HarnessError
 
 
 def _in_order(nodes: Mapping[str, Node]) -> list[str]:
-    """Every id after its parents; of several that could be next, the one that stands first."""
+    """Every id after those that it needs; of several that could be next, the one that stands first."""
     places = {id_: place for place, id_ in enumerate(nodes)}
-    missing = {id_: len(set(node.parents)) for id_, node in nodes.items()}
+    missing = {id_: len(set(node.needs)) for id_, node in nodes.items()}
     children: dict[str, list[str]] = {id_: [] for id_ in nodes}
     for id_, node in nodes.items():
-        for parent in set(node.parents):
+        for parent in set(node.needs):
             children[parent].append(id_)
     ids = list(nodes)
     ready = [places[id_] for id_, count in missing.items() if not count]
@@ -175,13 +199,13 @@ def _in_order(nodes: Mapping[str, Node]) -> list[str]:
 def _circle(nodes: Mapping[str, Node], left: Sequence[str]) -> HarnessError:
     among = set(left)
     path: list[str] = [left[0]]
-    while (parent := _first(nodes[path[-1]].parents, among)) not in path:
+    while (parent := _first(nodes[path[-1]].needs, among)) not in path:
         path.append(parent)
     circle = [*path[path.index(parent) :], parent]
     shown = circle if len(circle) <= 8 else [*circle[:7], "...", parent]
     node = nodes[parent]
     return HarnessError(
-        f"recipe {node.recipe.name}: stage {node.name}: init_from goes in a circle, "
+        f"recipe {node.recipe.name}: stage {node.name}: {_key(node, circle)} goes in a circle, "
         f"{' <- '.join(shown)}: let one of them start from something else"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from harness import HarnessError, closest
 from harness.config import read_yaml
 
-from .schema import Data, Evaluate, Hardware, Provenance, Recipe, Stage
+from .schema import Data, Evaluate, Hardware, Provenance, Recipe, Sampled, Stage
 
 _LARGEST: Final = 1_000_000
 """Bytes of a recipe's file."""
@@ -21,6 +22,7 @@ _DEEPEST: Final = 12
 
 _MODELS: Final[dict[str, type[BaseModel]]] = {
     "data": Data,
+    "sample": Sampled,
     "hardware": Hardware,
     "evaluate": Evaluate,
     "source": Provenance,
@@ -44,11 +46,23 @@ def read_recipe(path: Path) -> Recipe:
     values = read_yaml(path)
     _check_size(path, values)
     if not values:
-        raise HarnessError(f"{path} is empty: a recipe has at least `name`, `base` and `stages`")
+        raise HarnessError(f"{path} is empty: a recipe has at least `name` and `stages`")
+    return recipe_of(values, str(path))
+
+
+def recipe_of(values: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe that a file's values are.
+
+    Args:
+        where: begins the message where they are none.
+
+    Raises:
+        HarnessError: they say something that is not understood.
+    """
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise HarnessError(f"{path}: {_line(error)}") from None
+        raise HarnessError(f"{where}: {_line(error)}") from None
 
 
 def _check_size(path: Path, values: object) -> None:

@@ -73,15 +73,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
+class Sampled(Strict):
+    """Chains of a model on the problems of a benchmark, graded: what pass rates and shortest chains are taken from."""
+
+    model: Parent = BASE
+    """`base`, a stage of this recipe, or RECIPE:STAGE."""
+    n: Annotated[int, Field(ge=1, le=10_000)] = 8
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.6
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 16_384
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    sampler: Text | None = None
+
+
 class Data(Strict):
     """What a stage is trained on."""
 
-    source: Text | None = None
-    """File, folder, Hub id or benchmark; None: it is to be named where the recipe is used."""
+    source: Annotated[tuple[Text, ...] | None, Field(strict=False), BeforeValidator(_as_names)] = None
+    """Files, folders, Hub ids or benchmarks, one after the other; None: to be named where the recipe is used."""
+    sample: Sampled | None = None
+    """None: the source has chains of its own (or its problems' worked solutions), or none are needed."""
     size: Annotated[int | None, Field(ge=1)] = None
     """Examples."""
     filters: Settings = {}
-    """What is true of each of them, as names and values."""
+    """What is true of each of them, as names and values; those that can be looked at are applied (docs/training.md)."""
     sort: Text | None = None
     """Column by whose values the examples are put in order, low to high, before training; None: as they come."""
 
@@ -113,6 +128,8 @@ class Evaluate(Strict):
     limit: Annotated[int | None, Field(ge=1)] = None
     sampler: Text | None = None
     sampler_options: dict[str, Value] | None = None
+    saves: bool | None = None
+    """Whether the checkpoints on the way (`save_strategy`, `save_steps`) are evaluated too, not only the last one."""
 
     def over(self, other: Evaluate) -> Evaluate:
         """These settings on top of the other ones."""
@@ -120,7 +137,7 @@ class Evaluate(Strict):
 
     def flags(self) -> dict[str, Any]:
         """What `harness.config.load_config` takes: name of the flag -> value, of those that are given."""
-        return self.model_dump(exclude_none=True)
+        return self.model_dump(exclude_none=True, exclude={"saves"})
 
 
 class Provenance(Strict):
@@ -161,10 +178,9 @@ class Stage(Strict):
     """One run of a trainer."""
 
     trainer: Name
-    init_from: Annotated[
-        tuple[Parent, ...], BeforeValidator(_as_names), Field(strict=False, min_length=1, max_length=64)
-    ]
-    """`base`, a stage of this recipe, or RECIPE:STAGE; several where models are merged."""
+    init_from: Annotated[tuple[Parent, ...], BeforeValidator(_as_names), Field(strict=False, max_length=64)]
+    """`base`, a stage of this recipe, or RECIPE:STAGE; several where models are merged; an empty list where a model
+    is made from nothing."""
     title: Text | None = None
     """What its checkpoint is called in tables; None: RECIPE:STAGE."""
     description: Annotated[str, Field(max_length=2000)] = ""
@@ -185,10 +201,17 @@ class Stage(Strict):
         if self.device_hours is not None:
             found["device_hours"] = self.device_hours
         if self.data is not None:
-            found |= _dotted("data", self.data.model_dump(exclude={"filters"}))
+            found |= _dotted("data", self.data.model_dump(exclude={"filters", "sample"}))
+            if self.data.sample is not None:
+                found |= _dotted("data.sample", self.data.sample.model_dump(exclude_unset=True))
             found |= _dotted("data.filters", self.data.filters)
         found |= _dotted("hardware", self.hardware.model_dump())
         return found | _dotted("evaluate", self.evaluate.model_dump() if self.evaluate else {})
+
+    @property
+    def samples_from(self) -> str | None:
+        """The model whose chains its data is made of: `base`, a stage, or None where nothing is sampled."""
+        return self.data.sample.model if self.data is not None and self.data.sample is not None else None
 
     @property
     def unsourced(self) -> list[str]:
@@ -210,8 +233,8 @@ class Recipe(Strict):
 
     name: Name
     description: Annotated[str, Field(max_length=2000)] = ""
-    base: Text
-    """Model that it starts from: a known name, a Hub id or a folder."""
+    base: Text | None = None
+    """Model that it starts from: a known name, a Hub id or a folder; None where its first stage makes one."""
     hardware: Hardware = Hardware()
     evaluate: Evaluate | None = None
     stages: Annotated[
@@ -221,7 +244,10 @@ class Recipe(Strict):
 
     def figures(self) -> dict[str, object]:
         """As those of a stage, of what is said for all stages."""
-        found = {"base": self.base, **_dotted("hardware", self.hardware.model_dump())}
+        found = {
+            **({"base": self.base} if self.base else {}),
+            **_dotted("hardware", self.hardware.model_dump()),
+        }
         return found | _dotted("evaluate", self.evaluate.model_dump() if self.evaluate else {})
 
     @property
@@ -233,6 +259,13 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _is_sound(self) -> Recipe:
         self.source.check(self.figures())
+        for name, stage in self.stages.items():
+            named = {"init_from": BASE in stage.init_from, "data.sample.model": stage.samples_from == BASE}
+            if self.base is None and any(named.values()):
+                key = next(key for key, is_base in named.items() if is_base)
+                raise ValueError(
+                    f"stage {name}: {key} says {BASE}, and the recipe has no `base`: name a model"
+                )
         return self
 
 

@@ -47,26 +47,37 @@ def load_recipes(names: Sequence[str | Path]) -> RecipeGraph:
     return RecipeGraph(loading.ordered, tuple(dict.fromkeys(asked)))
 
 
+def recipe_files(name_or_path: str | Path) -> Mapping[str, Path]:
+    """The files that a recipe comes from: name of the recipe, or of one that it builds upon -> file.
+
+    Raises:
+        HarnessError: as `load_recipe`.
+    """
+    loading = _Loading()
+    loading.load(_path_of(name_or_path))
+    return loading.paths
+
+
 class _Loading:
     def __init__(self) -> None:
         self.ordered: dict[str, Recipe] = {}
         """Each after those that it builds upon."""
-        self._paths: dict[str, Path] = {}
+        self.paths: dict[str, Path] = {}
 
     def load(self, path: Path) -> str:
         """The name of a file's recipe, which is loaded with all that it builds upon."""
         recipe = read_recipe(path)
-        if (known := self._paths.setdefault(recipe.name, path)).resolve() != path.resolve():
+        if (known := self.paths.setdefault(recipe.name, path)).resolve() != path.resolve():
             raise HarnessError(f"{path}: name: {known} is called {recipe.name} too: rename one of them")
         if recipe.name in self.ordered:
             return recipe.name
-        if len(self._paths) > _MOST_RECIPES:
+        if len(self.paths) > _MOST_RECIPES:
             raise HarnessError(f"{path}: more than {_MOST_RECIPES} recipes build upon each other")
-        for stage, other in _built_upon(recipe):
-            if other in self._paths:
+        for stage, key, other in _built_upon(recipe):
+            if other in self.paths:
                 continue
             found = _beside(path, other) or shipped().get(other)
-            where = f"{path}: stage {stage}: init_from"
+            where = f"{path}: stage {stage}: {key}"
             if found is None:
                 raise HarnessError(
                     f"{where}: no recipe is called {other!r:.60}: {closest(other, shipped())} "
@@ -78,12 +89,14 @@ class _Loading:
         return recipe.name
 
 
-def _built_upon(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Stages that start from other recipes, and the names of these."""
+def _built_upon(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
+    """Stages that need other recipes, by which of their keys, and the names of these recipes."""
     for name, stage in recipe.stages.items():
-        for parent in stage.init_from:
+        needed = [("init_from", parent) for parent in stage.init_from]
+        needed += [("data.sample.model", model)] if (model := stage.samples_from) else []
+        for key, parent in needed:
             if ":" in parent and (other := parent.split(":", 1)[0]) != recipe.name:
-                yield name, other
+                yield name, key, other
 
 
 def _beside(path: Path, name: str) -> Path | None:

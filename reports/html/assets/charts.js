@@ -42,15 +42,20 @@
 
   function spec(name, width) {
     var found = structuredClone(data.charts[name]);
+    found.config = config(width);
     if (found.usermeta && found.usermeta.margin) {
+      var columns = Math.max(1, Math.min(found.usermeta.columns || 1, Math.floor(width / 280)));
+      if (found.usermeta.columns) {
+        found.columns = columns;
+        found.config.header.labelLimit = Math.floor(width / columns) - 60;
+      }
       (found.vconcat || [found.spec]).forEach(function (panel) {
-        panel.width = Math.max(120, width - found.usermeta.margin);
+        panel.width = Math.max(120, Math.floor(width / columns) - found.usermeta.margin);
       });
       delete found.usermeta;
     } else {
       found.width = width;
     }
-    found.config = config(width);
     (found.params || []).forEach(function (param) {
       if (param.name === "letters") param.value = letters(width);
     });
