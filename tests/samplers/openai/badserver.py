@@ -60,6 +60,20 @@ class Asked:
         return self.body.get("seed")
 
 
+class Listener(socket.socket):
+    """Listens, and remembers what it accepted: a loop that stops forgets the connections that it has not begun."""
+
+    def __init__(self) -> None:
+        # The protocol is named: asyncio sends small pieces at once only where it knows that it is TCP.
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self.accepted: list[socket.socket] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, address = super().accept()
+        self.accepted.append(connection)
+        return connection, address
+
+
 class Out:
     """Writes a reply."""
 
@@ -131,10 +145,13 @@ class BadServer:
         """Other paths are answered with 404."""
         self.in_flight = 0
         self.most_in_flight = 0
+        self.accepted: list[socket.socket] = []
+        """All connections, closed or not."""
         self.hung_up = 0
         """Answers that the client did not wait for."""
         self._tries: Counter[tuple[str, int | None, int]] = Counter()
         self._lock = threading.Lock()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -151,6 +168,7 @@ class BadServer:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
+        assert not self._thread.is_alive()
 
     def deliver(self, asked: Asked, index: int = 0) -> None:
         """Note that a choice was sent to its end."""
@@ -171,17 +189,34 @@ class BadServer:
         if self.tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.tls)
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024, ssl=context)
-        self.port = server.sockets[0].getsockname()[1]
-        self._started.set()
-        await self._stop.wait()
-        server.close()
+        with Listener() as listener:
+            listener.bind(("127.0.0.1", 0))
+            server = await asyncio.start_server(self._connection, sock=listener, backlog=1024, ssl=context)
+            self.accepted = listener.accepted
+            self.port = listener.getsockname()[1]
+            self._started.set()
+            await self._stop.wait()
+            self._loop.remove_reader(listener.fileno())  # no more of them
+            # Accepted is not begun: it takes turns of the loop until each has its transport, which a closed server
+            # refuses, its task and its writer.
+            await _turns()
+            server.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        """Close all connections, however far each of them got."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
+        for writer in self._writers:  # whatever is still to be sent to a client that does not read
+            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await _turns()  # a transport closes its socket one turn after it was told to
+        for connection in self.accepted:
+            connection.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             while await self._request(reader, writer):
                 pass
@@ -199,6 +234,7 @@ class BadServer:
             writer.close()
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await writer.wait_closed()
+            self._writers.discard(writer)
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -250,6 +286,11 @@ class BadServer:
             if self.context:
                 rows = [{**row, "max_model_len": self.context} for row in rows]
             await out.json({"object": "list", "data": rows})
+
+
+async def _turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 def text_of(prompt: str, seed: int | None, index: int = 0) -> str:
