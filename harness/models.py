@@ -227,7 +227,7 @@ def _local(path: Path, text: str) -> ResolvedModel:
             f"model folder {text} cannot be used: {problem} (needed: config.json, *.safetensors and the "
             f"tokenizer's files; or {OPENVINO_IR} and its companions; or one .gguf file)"
         )
-    return ResolvedModel(name=_folder_name(path), folder=path)
+    return ResolvedModel(name=folder_name(path), folder=path)
 
 
 def _gguf(path: Path) -> ResolvedModel:
@@ -241,7 +241,8 @@ def _gguf(path: Path) -> ResolvedModel:
     return ResolvedModel(name=path.stem, file=path.resolve())
 
 
-def _folder_name(path: Path) -> str:
+def folder_name(path: Path) -> str:
+    """What a model is called in results whose folder this is, links resolved."""
     if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
         return path.parent.parent.name.split("--")[-1]  # a folder of the Hugging Face cache
     if _CHECKPOINT.fullmatch(path.name) and path.parent.name:

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from harness import HarnessError, StageJob
-from harness_trainers.launch import CONFIGS, Machines, command, gpus, join, shipped_configs
+from harness_trainers.launch import CONFIGS, Machines, command, gpu_names, gpus, join, shipped_configs
 from harness_trainers.launch.stage import Job, write_job
+from harness_trainers.runner.machine import devices_for_training, devices_left
 
 MACHINE_VARIABLES = ("NUM_MACHINES", "MACHINE_RANK", "MAIN_PROCESS_IP", "MAIN_PROCESS_PORT")
 
@@ -289,6 +290,34 @@ def test_processes_are_shared_evenly_among_machines(monkeypatch: pytest.MonkeyPa
 )
 def test_gpus_are_counted_as_cuda_shows_them(visible: str, count: int) -> None:
     assert gpus({"CUDA_VISIBLE_DEVICES": visible}) == count
+
+
+def test_a_stage_is_shown_the_gpus_that_it_uses_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process that sees several would split each batch among them, and energy is that of its own."""
+    with_gpus(monkeypatch, 8)
+    shown = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+    assert devices_for_training(1) == shown[:1]
+    assert devices_for_training(8) == shown
+    assert devices_for_training(2, ",".join(shown[:6])) == shown[6:]
+    assert devices_left(6) == ",".join(shown[6:])
+    assert devices_left(8) is None
+    with pytest.raises(HarnessError, match=r"training takes 8 devices and --evaluate-devices .* leaves 2"):
+        devices_for_training(8, ",".join(shown[:6]))
+    for name, value in zip(MACHINE_VARIABLES, ("2", "0", "10.0.0.1", "4000"), strict=True):
+        monkeypatch.setenv(name, value)
+    assert devices_for_training(8) == shown[:4]
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "GPU-8932f937, 3,-1,2"}, ["GPU-8932f937", "3"]),
+        ({"CUDA_VISIBLE_DEVICES": ""}, []),
+        ({"HIP_VISIBLE_DEVICES": "4,5"}, []),
+    ],
+)
+def test_gpus_have_the_names_that_cuda_knows(environ: dict[str, str], names: list[str]) -> None:
+    assert gpu_names(environ) == names
 
 
 # -- accelerate's own reading of the configurations ------------------------------------------------

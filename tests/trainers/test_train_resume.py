@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from harness import HarnessError
 from harness.training import read_training
 from harness_trainers.launch.stage import process_mark
-from harness_trainers.ledger import Ledger
+from harness_trainers.ledger import Entry, Ledger, Session
 
 from .checkpoints import read
 from .recipes_of_pupils import EVALUATE, School
@@ -217,6 +218,94 @@ def test_two_commands_do_not_share_a_folder(school: School, capfd: pytest.Captur
     process.terminate()  # as a cluster does
     process.communicate()
     assert process.returncode == 130
+
+
+def test_a_second_command_leaves_the_recipe_of_the_first_alone(school: School) -> None:
+    slow(school)
+    process = school.start(*NEVER)
+    begun(school, "first", 1)
+    before = (school.out / "recipe.yaml").read_bytes()
+    assert school.train(*NEVER, "--set", "evaluate.n=3") == 1
+    assert (school.out / "recipe.yaml").read_bytes() == before
+    process.terminate()
+    process.communicate()
+
+
+def test_a_stage_that_ends_though_it_was_asked_to_stop_is_the_last(school: School) -> None:
+    school.usual(steps=8, seconds=0.15, deaf=True)
+    process = school.start(*NEVER)
+    begun(school, "first", 3)
+    process.send_signal(signal.SIGINT)
+    assert last_line(process) == "harness: interrupted: the same command goes on"
+    assert process.returncode == 130
+    assert (school.work("first") / "done.json").exists()
+    assert not school.work("second").exists()
+    assert school.train(*NEVER) == 0
+    whole(school)
+    assert school.sessions("first") == ["from 0"]
+
+
+def test_what_a_killed_command_left_may_come_to_the_end_while_the_next_one_waits(school: School) -> None:
+    school.usual(steps=8, seconds=0.15, save_steps=2, deaf=True)
+    process = school.start(*NEVER)
+    begun(school, "first", 3)
+    process.kill()
+    process.communicate()
+    assert school.train(*NEVER) == 0
+    whole(school)
+    assert school.sessions("first") == ["from 0"]
+
+
+def test_checkpoints_that_were_saved_after_the_kill_are_evaluated_too(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moody = Moody(tmp_path / "moody")
+    monkeypatch.setenv("PYTHONPATH", moody.path)
+    monkeypatch.syspath_prepend(str(moody.folder))
+    school.usual(evaluate={**EVALUATE, "saves": True}, steps=8, save_steps=4, die_at=5)
+    assert school.train("--stage", "first") == 1
+    shutil.rmtree(school.out / "models" / "First-checkpoint-4")  # as if nobody had looked
+    assert school.train("--stage", "first") == 0
+    assert set(scores_of(school.folder / "results")) == {"base", "First-checkpoint-4", "First"}
+
+
+def test_states_that_were_being_removed_when_the_command_was_killed_go(school: School) -> None:
+    school.usual()
+    assert school.train(*NEVER) == 0
+    (school.work("first") / "state" / "checkpoint-2").mkdir(parents=True)
+    assert school.train(*NEVER) == 0
+    assert not (school.work("first") / "state").exists()
+
+
+def test_another_title_makes_no_stage_again(school: School, capfd: pytest.CaptureFixture[str]) -> None:
+    school.usual()
+    assert school.train(*NEVER) == 0
+    recipe = school.folder / "school.yaml"
+    recipe.write_text(recipe.read_text().replace("title: Second", "title: Other"))
+    capfd.readouterr()
+    assert school.train(*NEVER) == 1
+    error = capfd.readouterr().err.strip()
+    assert "stage school:second was made as trained/school/models/Second and would be Other now" in error
+    assert school.sessions("second") == ["from 0"]
+
+
+def test_a_bill_that_cannot_be_written_for_a_moment_stops_no_training(
+    school: School, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    note, failed = Session.note, []
+
+    def full(session: Session, *, complete: bool = False) -> Entry:
+        if not complete and not failed:
+            failed.append(True)
+            raise HarnessError("no space left to write ledger.jsonl")
+        return note(session, complete=complete)
+
+    monkeypatch.setattr(Session, "note", full)
+    slow(school)
+    assert school.train(*NEVER) == 0
+    assert "no space left to write ledger.jsonl" in capfd.readouterr().err
+    whole(school)
+    assert school.sessions("first") == ["from 0"]
 
 
 def test_a_model_that_no_stage_has_made_is_left_alone(

@@ -6,6 +6,7 @@ import json
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,6 +163,35 @@ def test_what_is_held_is_nobody_elses_until_its_process_ends(tmp_path: Path) -> 
     assert adopt(below) == [place / "a"]
     let_go(place / "a", remove=True)
     assert not below.parent.exists()
+
+
+def test_a_stray_file_does_not_keep_others_from_being_adopted(tmp_path: Path) -> None:
+    below = tmp_path / "run" / ".harness" / "watch"
+    held = hold(model(tmp_path / "run" / "checkpoint-2"), "a", below)
+    let_go(held, remove=False)
+    (below / ".DS_Store").write_text("")
+    assert adopt(below) == [held]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model(tmp_path / "checkpoint-2")
+    (tmp_path / "lost+found").mkdir()
+    stat = os.stat
+
+    def refuse(path: Any, **options: Any) -> os.stat_result:
+        if "lost+found/" in os.fspath(path):
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert [found.folder.name for found in checkpoints_in(tmp_path)] == ["checkpoint-2"]
+
+
+def test_a_model_of_the_hub_s_cache_is_called_as_the_core_calls_it(tmp_path: Path) -> None:
+    folder = model(tmp_path / "models--org--Tiny-1B" / "snapshots" / "0123abcd")
+    assert name_of(folder) == resolve_model(str(folder), []).name == "Tiny-1B"
 
 
 def test_another_checkpoint_of_the_same_step_takes_the_place_of_the_one_aside(tmp_path: Path) -> None:

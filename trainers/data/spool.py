@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -47,7 +48,8 @@ class Spool:
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # what a full disk has not taken is written again, and fails again
+            self._file.close()
 
     def add(self, row: Mapping[str, Any], order: float | None, sampled_tokens: float | None) -> Entry:
         """

@@ -1,6 +1,6 @@
 """Processes of a stage: one, or several through accelerate."""
 
 from .commands import CONFIGS, command, shipped_configs
-from .machines import Machines, gpus
+from .machines import Machines, gpu_names, gpus, named
 
-__all__ = ["CONFIGS", "Machines", "command", "gpus", "shipped_configs"]
+__all__ = ["CONFIGS", "Machines", "command", "gpu_names", "gpus", "named", "shipped_configs"]

@@ -27,7 +27,8 @@ from .machines import Machines
 from .stage import Job, process_mark, read_job, write_job
 
 _LOOK_SECONDS: Final = 1.0
-_STOP_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 45.0
+"""A launcher gives the processes that hang 30 seconds, and only then ends them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ def gpus(environ: Mapping[str, str] = os.environ) -> int:
     """How many graphics processors a process that is started here can use. Imports no torch."""
     for variable in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
         if (said := environ.get(variable)) is not None:
-            return _named(said)
+            return len(named(said))
     if tool := shutil.which("nvidia-smi"):
         try:
             listed = subprocess.run(
@@ -34,14 +35,18 @@ def gpus(environ: Mapping[str, str] = os.environ) -> int:
     return files or (len(list(Path("/dev/dri").glob("renderD*"))) if Path("/dev/kfd").exists() else 0)
 
 
-def _named(visible: str) -> int:
+def gpu_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The same ones as CUDA_VISIBLE_DEVICES names them: by number, or as it does already. None where AMD's own variable
+    names them: the two must not contradict each other.
+    """
+    if (said := environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return named(said)
+    return [] if "HIP_VISIBLE_DEVICES" in environ else [str(number) for number in range(gpus(environ))]
+
+
+def named(visible: str) -> list[str]:
     """As CUDA reads the variable: the first entry that is no device hides all after it."""
-    count = 0
-    for entry in visible.split(","):
-        if entry.strip() in _NOTHING:
-            break
-        count += 1
-    return count
+    return list(takewhile(lambda name: name not in _NOTHING, (entry.strip() for entry in visible.split(","))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def _stop_when_told(job: Job) -> None:
         gone = os.getppid() != parent or (
             job.runner is not None and process_mark(job.runner[0]) != job.runner
         )
-        return gone or stop.exists()
+        return gone or os.path.exists(stop)  # never raises: a file server may be gone for a moment
 
     threading.Thread(target=_watch, args=(told,), daemon=True, name="watch").start()
 

@@ -110,6 +110,7 @@ def _train(recipe: str, plugins: PluginManager, flags: _Flags) -> int:
     import json
 
     from harness.cli import say
+    from harness.files import lock
     from harness.text import printable
 
     from ..recipes import load_recipe, recipe_files
@@ -152,8 +153,9 @@ def _train(recipe: str, plugins: PluginManager, flags: _Flags) -> int:
         quiet=flags.quiet,
     )
     layout.folder.mkdir(parents=True, exist_ok=True)
-    write_recipes(graph, layout.folder, dict(recipe_files(recipe)) if graph is read else {})
-    failed = _run(plan, options, plugins)
+    with lock(layout.folder):
+        write_recipes(graph, layout.folder, dict(recipe_files(recipe)) if graph is read else {})
+        failed = _run(plan, options, plugins)
     if failed:
         names = ", ".join(dict.fromkeys(failed))
         say(f"everything is trained, and not everything is evaluated ({names}): the same command tries again")

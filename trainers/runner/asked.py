@@ -80,6 +80,7 @@ def find(node: Node, layout: RunLayout) -> Found:
         raise HarnessError(
             f"{out} is there and no stage of this run has made it: remove it, or train elsewhere with --out"
         )
+    _check_title(node, layout, job if note is not None else None)
     # Killed between the model and its note: what was asked for stands in the job.
     source = note if stands and note is not None else job
     if source is None:
@@ -91,6 +92,19 @@ def find(node: Node, layout: RunLayout) -> Found:
         rows if isinstance(rows, str) else None,
         source if source is note else {},
     )
+
+
+def _check_title(node: Node, layout: RunLayout, job: Mapping[str, Any] | None) -> None:
+    """
+    Raises:
+        HarnessError: the stage's model was made, and stands under another title.
+    """
+    made, now = Path(str((job or {}).get("out") or layout.out(node))).name, layout.out(node).name
+    if made != now and (layout.models / made).is_dir():
+        raise HarnessError(
+            f"stage {node.id} was made as {layout.models / made} and would be {now} now: give it back its title, or "
+            "train into another folder with --out"
+        )
 
 
 def check_same(node: Node, found: Found, asked: Asked, layout: RunLayout, rows: str | None = None) -> None:

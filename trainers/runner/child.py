@@ -25,7 +25,7 @@ _PREFIX: Final = "harness: "
 
 def run_child(
     command: Sequence[str], work: Path, stage: str, each: Callable[[], None], environment: Mapping[str, str]
-) -> None:
+) -> bool:
     """Run a stage's processes to their end.
 
     Ctrl-C asks them to stop with what they reached saved; a second one ends them at once.
@@ -34,6 +34,9 @@ def run_child(
         work: the stage's folder; what they print goes to a file there.
         each: is called several times a second.
         environment: in place of and beside ours.
+
+    Returns:
+        whether they were asked to stop and came to their end nevertheless.
 
     Raises:
         HarnessError: they failed; says why in their own words.
@@ -73,7 +76,7 @@ def run_child(
             stop.unlink(missing_ok=True)
     each()
     if code == 0:
-        return
+        return asked
     if asked or code == Interrupted.exit_code:
         raise Interrupted(_stopped(stage))
     raise HarnessError(f"stage {stage} failed: {_why(log, begin, code)}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-from typing import Final
 
-from ..launch import gpus
+from harness import HarnessError
+
+from ..launch import Machines, gpu_names, gpus, named
 from .plan import CPU, Machine
-
-_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
 def this_machine(evaluating: str | None = None) -> Machine:
@@ -22,34 +20,36 @@ def this_machine(evaluating: str | None = None) -> Machine:
     count = gpus()
     if not count:
         return Machine(CPU, 1)
-    kept = len(_names(evaluating)) if evaluating else 0
+    kept = len(named(evaluating)) if evaluating else 0
     return Machine(_gpu_name() or "GPU", max(1, count - kept))
 
 
 def devices_for_training(count: int, evaluating: str | None = None) -> list[str]:
-    """Names of the graphics processors that training may use, first those that it takes; empty where it may use all
-    that are visible.
+    """Names of this machine's graphics processors that a stage uses, as CUDA_VISIBLE_DEVICES has them; none on a CPU.
+
+    No others are shown to it: one process that sees several would split each batch among them.
 
     Args:
-        count: how many it takes.
+        count: how many it takes, on all machines together.
+
+    Raises:
+        HarnessError: those for evaluations leave it too few.
     """
-    if evaluating is None:
-        return []
-    visible = os.environ.get(_VISIBLE)
-    all_ = _names(visible) if visible is not None else [str(number) for number in range(gpus())]
-    kept = set(_names(evaluating))
-    return [name for name in all_ if name not in kept][:count]
+    kept = set(named(evaluating)) if evaluating else set()
+    names = gpu_names()
+    free = [name for name in names if name not in kept]
+    here = -(-count // Machines.here().count)
+    if kept and names and len(free) < here:
+        raise HarnessError(
+            f"training takes {here} devices and --evaluate-devices {evaluating} leaves {len(free)}: name fewer there, "
+            "or take fewer with --devices"
+        )
+    return free[:here]
 
 
 def devices_left(training: int) -> str | None:
     """Graphics processors that no stage uses, as CUDA_VISIBLE_DEVICES names them; None where there are none."""
-    visible = os.environ.get(_VISIBLE)
-    all_ = _names(visible) if visible is not None else [str(number) for number in range(gpus())]
-    return ",".join(all_[training:]) or None
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    return ",".join(gpu_names()[training:]) or None
 
 
 def _gpu_name() -> str | None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from harness.progress import Progress
 from harness.provenance import now
 
 from ..data import Prepared
-from ..launch import command
+from ..launch import Machines, command
 from ..launch.stage import Job, process_mark, train, write_job
 from ..ledger import Ledger, Session
 from ..recipes import BASE, Node
@@ -29,7 +29,7 @@ from ..watching.aside import put_aside
 from ..watching.evaluations import Failure
 from ..watching.naming import name_of
 from . import stage_data
-from .asked import check_same
+from .asked import check_same, find
 from .base import folder_of
 from .child import run_child
 from .curves import read_log, steps_of
@@ -82,7 +82,7 @@ class Runner:
         self._submitted: set[Path] = set()
 
     def run(self) -> list[Failure]:
-        """Go from where the folder stands to the end of the plan.
+        """Go from where the folder stands to the end of the plan. The folder is locked by who calls this.
 
         Returns:
             what could not be evaluated.
@@ -93,31 +93,31 @@ class Runner:
         """
         layout = self.plan.layout
         layout.models.mkdir(parents=True, exist_ok=True)
-        with lock(layout.folder):
-            self._make_early_rows()
-            evaluating = Evaluating(
-                self.plan,
-                self.options.results,
-                self.options.evaluate,
-                self.plugins,
-                self._say,
-                # The one that has just ended still counts.
-                lambda: self._write(more=evaluating.pending > 1),
-                self.options.evaluate_devices,
-            )
-            try:
-                self._evaluate_bases(evaluating)
-                for stage in self.plan.stages:
-                    self._stage(stage, evaluating)
-                failures = evaluating.finish()
-            except BaseException as error:
-                evaluating.close(cancel=True)
+        self._make_early_rows()
+        evaluating = Evaluating(
+            self.plan,
+            self.options.results,
+            self.options.evaluate,
+            self.plugins,
+            self._say,
+            # The one that has just ended still counts.
+            lambda: self._write(more=evaluating.pending > 1),
+            self.options.evaluate_devices,
+        )
+        try:
+            self._evaluate_bases(evaluating)
+            for stage in self.plan.stages:
+                self._stage(stage, evaluating)
+            failures = evaluating.finish()
+        except BaseException as error:
+            evaluating.close(cancel=True)
+            with suppress(HarnessError):  # such as of a full disk: it is not what ended the run
                 self.record.write_training()
-                if isinstance(error, KeyboardInterrupt):
-                    raise Interrupted("interrupted: the same command goes on") from None
-                raise
-            evaluating.close()
-            self._write()
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted("interrupted: the same command goes on") from None
+            raise
+        evaluating.close()
+        self._write()
         return failures
 
     # -- models and rows -------------------------------------------------------------------------
@@ -200,12 +200,15 @@ class Runner:
                 self._finish(stage, stage.found.rows)
                 with self._session(stage, None):
                     pass
+            self._remove_states(node)  # killed while it did
         else:
             evaluating.before_training()
             rows = self._make_rows(stage)
-            self._train(stage, rows, evaluating)
+            asked_to_stop = self._train(stage, rows, evaluating)
             self._finish(stage, None if rows is None else rows.digest)
             self._tell_saved(layout.out(node), node, steps_of(layout.work(node)) or 0)
+            if asked_to_stop:  # too late for the stage, in time for what comes after it
+                raise KeyboardInterrupt
         for on_the_way in self._on_the_way(node):
             self._evaluate(node, on_the_way, evaluating)
         self._evaluate(node, layout.out(node), evaluating)
@@ -216,10 +219,20 @@ class Runner:
         else:
             self._write()
 
-    def _train(self, stage: StagePlan, rows: Prepared | None, evaluating: Evaluating) -> None:
+    def _train(self, stage: StagePlan, rows: Prepared | None, evaluating: Evaluating) -> bool:
+        """Make the stage's model. Returns whether it was asked to stop and came to its end nevertheless."""
         node, work = stage.node, self.plan.layout.work(stage.node)
         work.mkdir(parents=True, exist_ok=True)
         self._wait_for_orphans(work, node.id)
+        for step, state in states(work).items():  # saved when nobody was there to see it
+            if step != steps_of(work):
+                self._keep(node, step, state, evaluating)
+        if (
+            found := find(node, self.plan.layout)
+        ).done:  # another command, or what it left, has come to the end
+            check_same(node, found, stage.asked, self.plan.layout, None if rows is None else rows.digest)
+            with self._session(stage, None):
+                return False
         job = StageJob(
             stage=node.id,
             starts_from=tuple(folder.absolute() for folder in self._starts(node)),
@@ -241,19 +254,21 @@ class Runner:
             f"from step {stage.step:,}" if stage.step else f"on {stage.devices} x {stage.device or 'device'}"
         )
         self._say(f"{node.id}: {node.stage.trainer} {where}")
-        devices = devices_for_training(stage.devices, self.options.evaluate_devices)
-        power = None if self.plan.machine.is_cpu or not stage.trainer.apart else nvidia_smi(devices)
+        on_gpus = stage.trainer.apart and not self.plan.machine.is_cpu
+        devices = devices_for_training(stage.devices, self.options.evaluate_devices) if on_gpus else []
+        # Of several machines, only this one's could be measured.
+        power = nvidia_smi(devices) if on_gpus and Machines.here().count == 1 else None
         with Energy(power) as energy, self._session(stage, energy) as session:
             if not stage.trainer.apart:
                 train(told, self.plugins)
-                return
+                return False
             with self._shown(stage) as show:
                 watch = _Watch(
                     work, session, show, lambda step, path: self._passed(node, step, path, evaluating)
                 )
                 environment = {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else {}
                 line = command(work / JOB, stage.devices, self.options.accelerate)
-                run_child(line, work, node.id, watch, environment)
+                return run_child(line, work, node.id, watch, environment)
 
     def _session(self, stage: StagePlan, energy: Energy | None) -> Session:
         # A merge needs no graphics processor: where there are some, it occupies none of them.
@@ -276,16 +291,22 @@ class Runner:
             "finished": now(),
             "harness": __version__,
         }
-        work = self.plan.layout.work(stage.node)
-        write_json(work / DONE, facts)
-        # With their optimisers they are several times the size of the model, and nothing goes on from them any more.
-        shutil.rmtree(work / STATE, ignore_errors=True)
+        write_json(self.plan.layout.work(stage.node) / DONE, facts)
+        self._remove_states(stage.node)
+
+    def _remove_states(self, node: Node) -> None:
+        """With their optimisers they are several times the size of the model, and nothing goes on from them."""
+        shutil.rmtree(self.plan.layout.work(node) / STATE, ignore_errors=True)
 
     def _passed(self, node: Node, step: int, state: Path, evaluating: Evaluating) -> None:
         """A state was saved on the way; it may be gone in a moment."""
         if step == steps_of(self.plan.layout.work(node)):
             return  # the end of the stage, which is told of when its model stands
         self._tell_saved(state, node, step)
+        self._keep(node, step, state, evaluating)
+
+    def _keep(self, node: Node, step: int, state: Path, evaluating: Evaluating) -> None:
+        """Have a state evaluated, where the recipe wants that of checkpoints on the way."""
         if node.evaluate is None or not node.evaluate.saves or folder_problem(state) is not None:
             return
         layout = self.plan.layout
@@ -366,7 +387,12 @@ class _Watch:
         now_ = time.monotonic()
         if saved or now_ - self._noted > _NOTE_SECONDS:
             self._noted = now_
-            self._session.note()
+            try:
+                self._session.note()
+            except (
+                HarnessError
+            ) as error:  # it would end the training, less its last steps; the next note says it all
+                self._show.say(str(error))
         if now_ - self._looked > _LOG_SECONDS:
             self._looked = now_
             self._look_at_log()

@@ -73,12 +73,9 @@ def adopt(below: Path) -> list[Path]:
     """Hold the models that were put aside for a process which ended before their turn came."""
     found = []
     with _changing:
-        with suppress(OSError):
-            for place in sorted(below.iterdir()):
-                if not _is_anothers(place.name):
-                    found += [
-                        path for path in place.iterdir() if not path.name.startswith(".") and path.is_dir()
-                    ]
+        for place in _folders(below):
+            if not _is_anothers(place.name):
+                found += [path for path in _folders(place) if not path.name.startswith(".")]
         found = sorted(path for path in found if path not in _held)
         _held.update(found)
     return found
@@ -96,6 +93,13 @@ def let_go(held: Path, *, remove: bool) -> None:
             with suppress(OSError):  # folders go when they are empty
                 for folder in (held.parent, held.parent.parent, held.parent.parent.parent):
                     folder.rmdir()
+
+
+def _folders(below: Path) -> list[Path]:
+    try:
+        return sorted(path for path in below.iterdir() if path.is_dir())
+    except OSError:
+        return []
 
 
 def _here() -> str:

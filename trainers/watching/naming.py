@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from harness.checkpoints import checkpoint_of
+from harness.models import folder_name
 
-_CHECKPOINT: Final = re.compile(r"checkpoint-\d+")  # these the core names after their parent folder
 _TEMPORARY: Final = re.compile(
     r"\..*|tmp[-_.].*|.*\.(?:tmp|part|partial|incomplete)|.*[-_.]tmp", re.IGNORECASE
 )
@@ -37,8 +38,7 @@ def is_temporary(name: str) -> bool:
 
 def name_of(folder: Path) -> str:
     """What the core calls a folder's model in results."""
-    folder = folder.resolve()
-    return f"{folder.parent.name}-{folder.name}" if _CHECKPOINT.fullmatch(folder.name) else folder.name
+    return folder_name(folder.resolve())
 
 
 def checkpoints_in(folder: Path, run: str | None = None) -> list[Found]:
@@ -74,6 +74,7 @@ def checkpoints_in(folder: Path, run: str | None = None) -> list[Found]:
 
 def _model_in(folder: Path) -> Path | None:
     for inner in (folder, *(folder / part for part in _INNER)):
-        if any((inner / file).is_file() for file in _MODEL):
+        # os.path: a folder that may not be looked into, such as lost+found, is no checkpoint and no error.
+        if any(os.path.isfile(inner / file) for file in _MODEL):
             return inner
     return None

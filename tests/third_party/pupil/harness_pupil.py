@@ -17,6 +17,7 @@ PARAMETERS = (
     "fail_at",
     "die_at",
     "learning_rate",
+    "deaf",
     "gradient_accumulation_steps",
 )
 
@@ -34,8 +35,8 @@ class Pupil(Trainer):
 
     def train(self, job):
         stop = []
-        signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
         asked = {"steps": 4, "seconds": 0, "save_steps": 2, **job.parameters}
+        signal.signal(signal.SIGTERM, lambda *_: None if asked.get("deaf") else stop.append(True))
         rows = job.data.read_text().count("\n")
         state = job.work / "state"
         state.mkdir(exist_ok=True)
