@@ -21,7 +21,7 @@ from .components import (
     Sampler,
     SamplingSettings,
 )
-from .errors import HarnessError, Interrupted, closest
+from .errors import Busy, HarnessError, Interrupted, closest
 from .grading import extract_answer, grade
 from .hookspecs import hookimpl
 from .records import (
@@ -48,6 +48,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Benchmark",
+    "Busy",
     "Chain",
     "ChainKey",
     "Cluster",

@@ -151,12 +151,12 @@ class RowFile:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self.path) as file:
+            # Without pre_buffer=False all of the file comes to stand in memory.
+            with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
                 for batch in file.iter_batches(batch_size=self._batch):
                     yield from batch.to_pylist()
-        except pa.ArrowException as error:
-            text = " ".join(str(error).split())
-            raise HarnessError(f"cannot read chains from {self.path}: {text[:200]}") from None
+        except (pa.ArrowException, ValueError, OverflowError) as error:  # the last two: dates that are none
+            raise self.unreadable(ValueError(" ".join(str(error).split())[:200])) from None
 
 
 class Summary(NamedTuple):

@@ -158,14 +158,14 @@ def _from_hub(hub: HubRows, missing: str, file_hint: str) -> Rows:
 
     datasets.disable_progress_bars()
     try:
+        # Its rows stay on the disk, where `datasets` has put them: training data may be larger than the memory.
         table = datasets.load_dataset(hub.repo, hub.config, split=hub.split, revision=hub.revision)
-        found = [dict(row) for row in table]
         commits = {Path(file["filename"]).parent.name for file in table.cache_files}
     except Exception as error:  # noqa: BLE001
         _fail(hub, error, missing, file_hint)
     commit = commits.pop() if len(commits) == 1 else ""
     revision = commit if re.fullmatch(r"[0-9a-f]{40}", commit) else hub.revision
-    return Rows(found, str(HubRows(hub.repo, hub.split, hub.config, revision)))
+    return Rows(table, str(HubRows(hub.repo, hub.split, hub.config, revision)))
 
 
 def _fail(hub: HubRows, error: Exception, missing: str, file_hint: str) -> NoReturn:
@@ -202,7 +202,7 @@ def _cached(hub: HubRows, revision: str | None) -> Rows | None:
     for folder in sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True):
         shards = sorted(f for f in folder.glob("*.arrow") if split.fullmatch(f.name))
         try:
-            rows = [row for shard in shards for row in _arrow(shard)]
+            rows = _Shards(shards)
         except (pa.ArrowException, OSError, ValueError) as error:
             _log.warning("skipping the cached copy %s: %s", folder, " ".join(str(error).split())[:120])
             continue
@@ -211,16 +211,27 @@ def _cached(hub: HubRows, revision: str | None) -> Rows | None:
     return None
 
 
-def _arrow(path: Path) -> list[dict[str, Any]]:
-    import pyarrow as pa
+class _Shards(Sequence[Row]):
+    """Rows of Arrow files, which stay on the disk."""
 
-    from .rowfiles import MAX_BYTES
+    def __init__(self, paths: Sequence[Path]) -> None:
+        import pyarrow as pa
 
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError("larger than any benchmark's data")
-    with path.open("rb") as stream, pa.ipc.open_stream(stream) as reader:
-        rows: list[dict[str, Any]] = reader.read_all().to_pylist()
-    return rows
+        tables = [pa.ipc.open_stream(pa.memory_map(str(path))).read_all() for path in paths]
+        self._table = pa.concat_tables(tables) if tables else pa.table({})
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        for batch in self._table.to_batches(max_chunksize=256):
+            yield from batch.to_pylist()
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        row: Row = self._table.slice(range(len(self))[place], 1).to_pylist()[0]
+        return row
 
 
 def _cache_folder() -> Path:

@@ -21,6 +21,10 @@ class UsageError(HarnessError):
     exit_code = 2
 
 
+class Busy(HarnessError):
+    """Another process is writing just there: once it has ended, the same call goes on."""
+
+
 class Interrupted(HarnessError):
     """The run was stopped by the user; everything sampled so far is stored."""
 

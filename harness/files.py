@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from .errors import HarnessError
+from .errors import Busy, HarnessError
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -102,7 +102,12 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """One writer at a time. The operating system lets the lock go when its holder dies, however it dies."""
+    """One writer at a time. The operating system lets the lock go when its holder dies, however it dies.
+
+    Raises:
+        Busy: another process holds it.
+        HarnessError: the folder does not exist, nothing can be written there, or the disk knows no locks.
+    """
     import fcntl
 
     lock_path = path / ".lock"
@@ -113,12 +118,14 @@ def lock(path: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             file.seek(0)
             holder = " ".join(file.read(200).split()) or "another process"
-            raise HarnessError(
+            raise Busy(
                 f"{path} is being written by {holder}: wait for it to end, or stop it, then run this again"
             ) from None
+        except OSError as error:  # a file system without locks
+            raise HarnessError(f"{lock_path} cannot be locked: {error.strerror or error}") from None
         with suppress(OSError):  # who holds the lock is only for people to read
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")

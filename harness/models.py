@@ -31,6 +31,7 @@ _NOT_WEIGHTS = frozenset(
         "merge.json",  # where the parents were
     }
 )
+_NOT_WEIGHTS_EITHER = ("optimizer", "pytorch_model_fsdp")  # states of training that FSDP saves
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
@@ -263,7 +264,9 @@ def _folder_digest(folder: Path) -> str:
     files = []
     for file in folder.iterdir():
         counts = file.suffix in _WEIGHT_SUFFIXES or file.suffix in _SETTING_SUFFIXES
-        if counts and file.name not in _NOT_WEIGHTS and file.is_file():
+        if file.name in _NOT_WEIGHTS or file.name.startswith(_NOT_WEIGHTS_EITHER):
+            continue
+        if counts and file.is_file():
             files.append((file.name, file))
     return _digest(sorted(files))
 

@@ -2,9 +2,9 @@
 
     python perf/training.py [--steps 40] [--grpo-steps 4] [--repeats 3] [--threads 2]
 
-A random Qwen2 of a million weights, problems of `fresh` level 1, float32, the same settings on both sides. Each side
-runs in a process of its own, in turns; the first steps, in which memory is laid out, are not counted. Ours writes its
-log and grades with the harness's grader; TRL's reward is a regular expression. See perf/README.md.
+Prints a markdown table. A random Qwen2 of a million weights that has had a short pre-training, problems of `fresh`
+level 1, float32. Each side runs in a process of its own, in turns; the first steps, in which memory is laid out, are
+not counted. What both sides did is compared before their times are: see perf/README.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from meter import processor
 
 SHAPE = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4}
 SHAPE |= {"num_key_value_heads": 2, "max_position_embeddings": 512, "vocab_size": 1024}
+PRETRAINING: dict[str, Any] = {"learning_rate": 2e-3, "per_device_train_batch_size": 16, "max_steps": 100}
+"""So much that chains come to their ends at lengths of their own, as those of any model that is worth training do."""
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-4,
     "seed": 7,
@@ -34,11 +37,43 @@ COMMON: dict[str, Any] = {
 SFT = COMMON | {
     "max_length": 512,
     "per_device_train_batch_size": 8,
-    "train_sampling_strategy": "group_by_length",
+    "train_sampling_strategy": "sequential",
 }
-GRPO = COMMON | {"per_device_train_batch_size": 64, "num_generations": 8, "max_completion_length": 160}
+GRPO = COMMON | {
+    "per_device_train_batch_size": 64,
+    "num_generations": 8,
+    "max_completion_length": 160,
+    "loss_type": "grpo",
+    "beta": 0.0,
+    "shuffle_dataset": False,
+}
 WARM = {"sft": 5, "grpo": 1}
 """Steps at the beginning that are not counted."""
+SAME_LOSS = 1e-3
+"""Share by which the loss of a step of `sft` may differ: rows, their order, what counts of them and the arithmetic are
+the same, down to rounding."""
+SAME_CHAINS = 0.15
+"""Share by which the mean length of the chains of `grpo` may differ: both sample them, each with dice of its own."""
+SIDES = ("ours", "trl")
+NAMES = {"ours": "fathom-harness", "trl": "TRL alone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One side's steps, those that count."""
+
+    seconds: float
+    """Of a step."""
+    cpu: float
+    """CPU seconds of a step, all threads together; those of grading processes are not among them."""
+    tokens: float
+    """Of a step: of rows that were learnt from, or of prompts and chains."""
+    losses: list[float]
+    lengths: list[float]
+    """Mean tokens of the chains, step by step."""
+    rewards: list[float]
+    peak: float
+    """Resident MiB of the process at its fullest."""
 
 
 def main() -> int:
@@ -52,31 +87,96 @@ def main() -> int:
     parser.add_argument("--child", nargs=3, metavar=("SIDE", "KIND", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     steps = {"sft": options.steps, "grpo": options.grpo_steps}
+    if min(*steps.values(), options.repeats, options.threads) < 1:
+        parser.error("steps, repeats and threads are 1 or more")
     if options.child:
         side, kind, folder = options.child
-        run = {"ours": ours, "trl": trl}[side]
-        print(json.dumps(run(kind, Path(folder), steps[kind] + WARM[kind], options.threads)))
+        if side == "make":
+            make_model(Path(folder))
+            return 0
+        print(json.dumps(child(side, kind, Path(folder), steps[kind], options.threads)))
         return 0
-    print(f"{processor()}, {options.threads} threads, {options.repeats} runs each, in turns")
+    print(
+        f"{processor()}, {options.threads} threads; medians of {options.repeats} runs each, in turns (least-most)\n"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_model(folder)
-        for kind in ("sft", "grpo"):
-            found: dict[str, list[float]] = {"ours": [], "trl": []}
-            for _ in range(options.repeats):
-                for side in found:
-                    found[side].append(_child(side, kind, folder, options))
-            one, other = (statistics.median(found[side]) for side in ("ours", "trl"))
-            ratios = ", ".join(f"{b / a:.2f}" for a, b in zip(found["ours"], found["trl"], strict=True))
-            print(
-                f"{kind:5} ours {one * 1000:7.0f} ms a step, TRL alone {other * 1000:7.0f} ms: "
-                f"{other / one:.2f} times (run by run: {ratios})"
-            )
+        # Not in this process: the kernel carries the peak memory of one that starts another over into that.
+        _child("make", "", folder, options)
+        lines = [line for kind in ("sft", "grpo") for line in compare(kind, folder, options)]
+    print("| a step of | by | s | CPU s | tokens/s | peak MiB |")
+    print("|---|---|---:|---:|---:|---:|")
+    print("\n".join(line for line in lines if line.startswith("|")))
+    print("\n" + "\n".join(line for line in lines if not line.startswith("|")))
     return 0
 
 
-def _child(side: str, kind: str, folder: Path, options: argparse.Namespace) -> float:
-    """Seconds of a step."""
+def compare(kind: str, folder: Path, options: argparse.Namespace) -> list[str]:
+    """Rows of the table for one kind of training, and what is to be said of it."""
+    found: dict[str, list[Run]] = {side: [] for side in SIDES}
+    for _ in range(options.repeats):
+        for side in SIDES:
+            found[side].append(_run(side, kind, folder, options))
+    ours, other = found.values()
+    same = _same_losses(ours, other) if kind == "sft" else _same_chains(ours, other)
+    what = {"sft": f"sft, {SFT['per_device_train_batch_size']} rows"}
+    what["grpo"] = f"grpo, {GRPO['per_device_train_batch_size']} chains"
+    ratios = ", ".join(f"{b.seconds / a.seconds:.2f}" for a, b in zip(ours, other, strict=True))
+    return [
+        *(_row(what[kind], side, found[side]) for side in SIDES),
+        same,
+        f"- {kind}: TRL's time over ours, run by run: {ratios}",
+    ]
+
+
+def _row(what: str, side: str, runs: list[Run]) -> str:
+    seconds = [run.seconds for run in runs]
+    return (
+        f"| {what} | {NAMES[side]} | {statistics.median(seconds):.3f} ({min(seconds):.3f}-{max(seconds):.3f}) "
+        f"| {statistics.median(run.cpu for run in runs):.3f} "
+        f"| {statistics.median(run.tokens / run.seconds for run in runs):,.0f} "
+        f"| {statistics.median(run.peak for run in runs):,.0f} |"
+    )
+
+
+def _same_losses(ours: list[Run], other: list[Run]) -> str:
+    worst = max(
+        abs(a - b) / abs(b)
+        for one, two in zip(ours, other, strict=True)
+        for a, b in zip(one.losses, two.losses, strict=True)
+    )
+    tokens = {run.tokens for run in [*ours, *other]}
+    if worst > SAME_LOSS or len(tokens) > 1:
+        raise SystemExit(
+            f"not the same work: losses differ by {worst:.2g}, tokens of a step {sorted(tokens)}: no figures"
+        )
+    losses = ours[0].losses
+    return (
+        f"- sft: the losses of all {len(losses)} steps ({losses[0]:.3f} to {losses[-1]:.3f}) differ by {worst:.1g} "
+        f"at most, and the tokens ({tokens.pop():,.0f} a step) not at all"
+    )
+
+
+def _same_chains(ours: list[Run], other: list[Run]) -> str:
+    lengths, rewards = (
+        [statistics.mean(value for run in side for value in getattr(run, name)) for side in (ours, other)]
+        for name in ("lengths", "rewards")
+    )
+    if abs(lengths[0] - lengths[1]) > SAME_CHAINS * lengths[1]:
+        raise SystemExit(
+            f"not the same work: chains of {lengths[0]:.1f} and {lengths[1]:.1f} tokens: no figures"
+        )
+    return (
+        f"- grpo: chains of {lengths[0]:.1f} tokens on average and {lengths[1]:.1f} with TRL alone (limit "
+        f"{GRPO['max_completion_length']}), rewards of {rewards[0]:.3f} and {rewards[1]:.3f}"
+    )
+
+
+def _run(side: str, kind: str, folder: Path, options: argparse.Namespace) -> Run:
+    return Run(**json.loads(_child(side, kind, folder, options).strip().rpartition("\n")[2]))
+
+
+def _child(side: str, kind: str, folder: Path, options: argparse.Namespace) -> str:
     arguments = ["--steps", str(options.steps), "--grpo-steps", str(options.grpo_steps)]
     arguments += ["--threads", str(options.threads), "--child", side, kind, str(folder)]
     done = subprocess.run(
@@ -88,7 +188,42 @@ def _child(side: str, kind: str, folder: Path, options: argparse.Namespace) -> f
     )
     if done.returncode:
         raise SystemExit(f"{side} {kind} failed:\n{done.stderr[-2000:]}")
-    return float(json.loads(done.stdout.strip().rpartition("\n")[2]))
+    return done.stdout
+
+
+def child(side: str, kind: str, folder: Path, steps: int, threads: int) -> dict[str, Any]:
+    """The values of a `Run`, measured in this process."""
+    import resource
+
+    warm = WARM[kind]
+    clock = _clock()
+    log = {"ours": ours, "trl": trl}[side](kind, folder, steps + warm, threads, clock)
+    assert [entry["step"] for entry in log] == list(range(1, steps + warm + 1))
+    (began, cpu_began), (ended, cpu_ended) = clock.ended[warm - 1], clock.ended[-1]
+    counted = log[warm:]
+    return {
+        "seconds": (ended - began) / steps,
+        "cpu": (cpu_ended - cpu_began) / steps,
+        "tokens": (log[-1]["tokens"] - log[warm - 1]["tokens"]) / steps,
+        "losses": [entry["loss"] for entry in log],
+        "lengths": [entry["mean_tokens"] for entry in counted if "mean_tokens" in entry],
+        "rewards": [entry["reward"] for entry in counted if "reward" in entry],
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _clock() -> Any:
+    """Notes when each step has ended; the same for both sides."""
+    from transformers import TrainerCallback
+
+    class Clock(TrainerCallback):
+        def __init__(self) -> None:
+            self.ended: list[tuple[float, float]] = []
+
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            self.ended.append((time.perf_counter(), time.process_time()))
+
+    return Clock()
 
 
 def rows() -> list[dict[str, Any]]:
@@ -112,8 +247,7 @@ def make_model(folder: Path) -> None:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
     from harness_trainers.pretrain import Pretrain
 
-    # One step, so that it ends its chains no sooner and no later than a model that has learnt nothing.
-    _train(Pretrain(), folder, folder / "model", (), SFT | SHAPE | {"max_steps": 1, "threads": 1})
+    _train(Pretrain(), folder, folder / "model", (), COMMON | SHAPE | PRETRAINING)
 
 
 def _train(
@@ -126,62 +260,76 @@ def _train(
     return work
 
 
-def ours(kind: str, folder: Path, steps: int, threads: int) -> float:
+def ours(kind: str, folder: Path, steps: int, threads: int, clock: Any) -> list[dict[str, Any]]:
+    """Train as a recipe does; returns the stage's log."""
+    import transformers
+
     from harness_trainers.grpo import GRPO as Grpo
     from harness_trainers.sft import SFT as Sft
 
+    usual = transformers.Trainer.__init__
+
+    def with_clock(self: Any, *args: Any, **kwargs: Any) -> None:
+        usual(self, *args, **kwargs)
+        self.add_callback(clock)
+
+    transformers.Trainer.__init__ = with_clock  # a stage takes no callbacks from outside
     trainer, parameters = (Sft(), SFT) if kind == "sft" else (Grpo(), GRPO)
     out = Path(tempfile.mkdtemp(dir=folder)) / "out"
-    work = _train(
-        trainer, folder, out, (folder / "model",), parameters | {"max_steps": steps, "threads": threads}
-    )
-    log = [json.loads(line) for line in (work / "log.jsonl").read_text().split("\n") if line]
-    return (log[-1]["seconds"] - log[WARM[kind] - 1]["seconds"]) / (steps - WARM[kind])
+    given = parameters | {"max_steps": steps, "threads": threads}
+    work = _train(trainer, folder, out, (folder / "model",), given)
+    return [json.loads(line) for line in (work / "log.jsonl").read_text().split("\n") if line]
 
 
-def trl(kind: str, folder: Path, steps: int, threads: int) -> float:
+def trl(kind: str, folder: Path, steps: int, threads: int, clock: Any) -> list[dict[str, Any]]:
+    """Train as TRL's documentation does; returns what it logs, by our names."""
     import torch
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
     torch.set_num_threads(threads)
-    ended: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            ended.append(time.perf_counter())
-
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)
     chosen = {"output_dir": str(folder / "trl"), "max_steps": steps, "bf16": False, "use_cpu": True}
     chosen |= {"report_to": "none", "disable_tqdm": True, "dataloader_pin_memory": False, "logging_steps": 1}
     data = [json.loads(line) for line in (folder / "rows.jsonl").read_text().split("\n") if line]
     if kind == "sft":
+        # Rendered beforehand, as the end of the template's turn would be learnt with it ("\\n"), which ours leaves out.
         shown = [
-            {"prompt": row["prompt"], "completion": [{"role": "assistant", "content": row["completion"]}]}
+            {
+                "prompt": tokenizer.apply_chat_template(
+                    row["prompt"], tokenize=False, add_generation_prompt=True
+                ),
+                "completion": row["completion"],
+            }
             for row in data
         ]
         trainer = SFTTrainer(
             model=model,
-            args=SFTConfig(**{**SFT, **chosen}),
+            args=SFTConfig(**SFT, **chosen),
             train_dataset=Dataset.from_list(shown),
             processing_class=tokenizer,
-            callbacks=[Clock()],
+            callbacks=[clock],
         )
     else:
         problems = [{"prompt": row["prompt"], "gold": row["gold"]} for row in data]
-        settings = {"loss_type": "grpo", "beta": 0.0, "shuffle_dataset": False}
         trainer = GRPOTrainer(
             model=model,
             reward_funcs=_reward,
-            args=GRPOConfig(**{**GRPO, **settings, **chosen}),
+            args=GRPOConfig(**GRPO, **chosen),
             train_dataset=Dataset.from_list(problems),
             processing_class=tokenizer,
-            callbacks=[Clock()],
+            callbacks=[clock],
         )
     trainer.train()
-    return (ended[-1] - ended[WARM[kind] - 1]) / (steps - WARM[kind])
+    names = {"completions/mean_length": "mean_tokens", "reward": "reward"}
+    return [
+        {"step": entry["step"], "loss": entry["loss"], "tokens": entry["num_tokens"]}
+        | {name: entry[key] for key, name in names.items() if key in entry}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
 
 
 def _reward(completions: list[Any], gold: list[str], **others: Any) -> list[float]:

@@ -260,6 +260,19 @@ def test_rows_once_loaded_need_no_hub(filled_cache, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_hub")
+def test_rows_of_the_cache_stay_on_the_disk_whatever_their_size(filled_cache, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(filled_cache))
+    monkeypatch.setattr(rowfiles, "MAX_BYTES", 10)
+
+    rows = DataSource().rows("set", PINNED).rows
+
+    assert (len(rows), rows[1], rows[-2], rows[:1]) == (2, ROWS[1], ROWS[0], ROWS[:1])
+    assert next(iter(rows)) == ROWS[0]
+    with pytest.raises(IndexError):
+        rows[2]
+
+
+@pytest.mark.usefixtures("no_hub")
 def test_another_cached_revision_serves_without_a_hub_and_is_named(filled_cache, monkeypatch, caplog):
     monkeypatch.setenv("HF_HOME", str(filled_cache))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from harness.progress import Progress
 from harness.report import Report
 from harness.results import find_runs, finished_below
 
+from ..loops import in_running_loop
 from ..samplers.openai.badserver import Answers, BadServer
 from .made_runs import BENCH, FIRST, LAST, ODD, SECRET, chains_of, make_run, two_checkpoints
 
@@ -87,19 +87,14 @@ def test_what_the_user_can_mend_is_a_harness_error(flags: dict[str, Any], said: 
 
 
 def test_it_runs_inside_a_running_event_loop(chains: Path) -> None:
-    async def cell() -> Results:
-        return replay(chains)
-
-    assert len(asyncio.run(cell())) == 1
+    assert len(in_running_loop(lambda: replay(chains))) == 1
 
 
 def test_a_server_is_asked_from_inside_a_running_event_loop(tmp_path: Path) -> None:
-    async def cell(url: str) -> Results:
-        flags = {"sampler": "openai", "model": "made-up", "base_url": url, "n": 2, "progress": False}
-        return harness.run(bench=BENCH, results=tmp_path, **flags)
-
     with BadServer(Answers()) as server:
-        assert asyncio.run(cell(server.base_url)).runs["chains"].tolist() == [12]
+        flags: Any = {"sampler": "openai", "model": "made-up", "base_url": server.base_url, "n": 2}
+        ran = in_running_loop(lambda: harness.run(bench=BENCH, results=tmp_path, progress=False, **flags))
+        assert ran.runs["chains"].tolist() == [12]
 
 
 def test_it_runs_in_threads_side_by_side(chains: Path) -> None:

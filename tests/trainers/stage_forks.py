@@ -3,7 +3,8 @@
     python -m tests.trainers.stage_forks TRAINER JOB.json WHEN...
 
 WHEN is `step:N` (SIGKILL once the log has step N), `saving:N` (SIGKILL in the middle of the save at step N: the weights
-are written, the optimiser's state in part), `term:N` (SIGTERM once the log has step N) or `end`. A line for each tells
+are written, the optimiser's state in part), `stripping:N` (SIGKILL in the middle of making the state of step N a mere
+model), `term:N` (SIGTERM once the log has step N) or `end`. A line for each tells
 how it ended.
 """
 
@@ -30,6 +31,8 @@ def run(trainer, job, when: str) -> int:
         try:
             if kind == "saving":
                 die_while_saving(int(step))
+            if kind == "stripping":
+                die_while_stripping(int(step))
             trainer.train(job)
         except HarnessError as error:
             print(error, file=sys.stderr, flush=True)
@@ -54,6 +57,17 @@ def die_while_saving(step: int) -> None:
         return save(value, path, *args, **kwargs)
 
     torch.save = half
+
+
+def die_while_stripping(step: int) -> None:
+    unlink = Path.unlink
+
+    def last(path, *args, **kwargs):
+        unlink(path, *args, **kwargs)
+        if path.parent.name == f"checkpoint-{step}" and path.suffix == ".pt":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Path.unlink = last
 
 
 def last_step(work: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from harness import HarnessError
+from harness.models import resolve_model
+from harness.plugins import load_plugins
 from harness_trainers import HarnessCallback
 
 from .watched import ASKED, CHAINS, Moody, copies, scores_of, wait_until
@@ -62,7 +65,7 @@ def train(tiny: Path, out: Path, callback: HarnessCallback, steps: int = 3, **se
 
 
 def left(out: Path) -> list[str]:
-    return sorted(path.name for path in (out / ".harness" / "callback").glob("*/*"))
+    return sorted(path.name for path in (out / ".harness" / "callback").glob("*/[!.]*"))
 
 
 def test_importing_it_takes_no_torch() -> None:
@@ -136,6 +139,7 @@ def test_evaluations_that_fail_do_not_reach_the_training(tiny: Path, tmp_path: P
     assert sum("attempt 1 of 2 failed" in line for line in told) == 2
     (failed,) = [line for line in told if "could not be evaluated" in line]
     assert failed == "mine-checkpoint-1 could not be evaluated (2 attempts): not in the mood"
+    assert [failure.name for failure in callback.wait()] == ["mine-checkpoint-1"]
     assert left(out) == []
 
 
@@ -218,3 +222,17 @@ def test_it_is_a_callback_as_trl_takes_it(tiny: Path, tmp_path: Path, here: Mood
     callback = HarnessCallback(**ASKED, sampler="moody", results=tmp_path / "results", report=False)
     SFTTrainer(str(tiny), args=arguments, train_dataset=rows, callbacks=[callback]).train()
     wait_until(lambda: list(scores_of(tmp_path / "results")) == ["sft-checkpoint-1"], 5)
+
+
+def test_the_documented_examples_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8")
+    (code,) = re.findall(
+        r"```python\n(from harness_trainers import HarnessCallback\n.*?\n\)\n)", text, re.DOTALL
+    )
+    made: dict[str, Any] = {}
+    exec(code, made)
+    assert isinstance(made["callback"], HarnessCallback)
+    known = load_plugins().models.values()
+    bases = re.findall(r"--base ([^ \n`]+)", text)
+    assert [resolve_model(base, known).name for base in bases if base != "MODEL"]

@@ -351,3 +351,13 @@ def test_the_recipe_of_a_run_folder_may_build_upon_others_in_it(run: Path) -> No
     write(run, "lower", stages={"sft": other["stages"]["sft"]})
     rows = bill(load_recipe(run / "recipe.yaml"), [entry("lower:sft", 3.0)]).checkpoints
     assert [(row.id, row.device_hours) for row in rows] == [("lower:sft", 3.0), ("upper:s", 4.0)]
+
+
+def test_a_stage_that_was_thrown_away_and_begun_anew_is_not_complete() -> None:
+    graph = load_recipe("fathom-r1-14b-v0.6")
+    name = "fathom-r1-14b-v0.6:sft"
+    done = bill(graph, [entry(name, 1.0, 0, complete=False), entry(name, 2.0, 100)])
+    assert done.checkpoints[0].complete
+    anew = bill(graph, [entry(name, 2.0, 0), entry(name, 1.0, 300, complete=False)])
+    assert not anew.checkpoints[0].complete
+    assert anew.checkpoints[0].device_hours == 3.0

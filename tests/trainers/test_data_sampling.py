@@ -24,14 +24,10 @@ from harness_trainers.data import Prepared, prepare
 from harness_trainers.recipes import Data
 
 from . import sums
+from .prepared import rows_of
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADED = dict[str, list[tuple[Chain, Grade]]]
-
-
-@pytest.fixture(scope="module")
-def plugins() -> PluginManager:
-    return sums.plugins()
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +44,6 @@ def sampled(place: Path, plugins: PluginManager, needs: Any = "chains", **said: 
     return prepare(data, needs=needs, **usual)
 
 
-def rows_of(prepared: Prepared) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in prepared.path.read_text("utf-8").split("\n")[:-1]]
-
-
 def graded(place: Path) -> GRADED:
     """Problem id -> its chains with their grades, read from the run folder as anybody may."""
     (path,) = find_runs([place / "data" / "runs"])
@@ -65,9 +57,9 @@ def graded(place: Path) -> GRADED:
 
 
 def test_the_shortest_correct_chain_of_each_problem_that_was_solved_from_easy_to_hard(
-    place: Path, plugins: PluginManager
+    place: Path, summing: PluginManager
 ) -> None:
-    rows = rows_of(sampled(place, plugins))
+    rows = rows_of(sampled(place, summing))
 
     found = graded(place)
     assert len(rows) > 4
@@ -82,9 +74,9 @@ def test_the_shortest_correct_chain_of_each_problem_that_was_solved_from_easy_to
     assert any(chain.truncated for chains in found.values() for chain, _ in chains)
 
 
-def test_a_longer_chain_counts_as_wrong_where_the_recipe_says_so(place: Path, plugins: PluginManager) -> None:
+def test_a_longer_chain_counts_as_wrong_where_the_recipe_says_so(place: Path, summing: PluginManager) -> None:
     prepared = sampled(
-        place, plugins, needs="golds", filters={"pass_rate_at_tokens": 40, "pass_rate_below": 0.5}
+        place, summing, needs="golds", filters={"pass_rate_at_tokens": 40, "pass_rate_below": 0.5}
     )
 
     found = graded(place)
@@ -103,8 +95,8 @@ def test_a_longer_chain_counts_as_wrong_where_the_recipe_says_so(place: Path, pl
 
 
 @pytest.mark.parametrize("choice", ["first correct", "longest correct", "all correct"])
-def test_other_choices(place: Path, plugins: PluginManager, choice: str) -> None:
-    rows = rows_of(sampled(place, plugins, filters={"chain": choice}))
+def test_other_choices(place: Path, summing: PluginManager, choice: str) -> None:
+    rows = rows_of(sampled(place, summing, filters={"chain": choice}))
 
     found = {
         id_: [chain for chain, grade in chains if grade.correct and not chain.truncated]
@@ -121,12 +113,12 @@ def test_other_choices(place: Path, plugins: PluginManager, choice: str) -> None
     assert len({row["id"] for row in rows}) == len(rows)
 
 
-def test_fewer_chains_are_the_first_of_those_that_are_there(place: Path, plugins: PluginManager) -> None:
-    sampled(place, plugins)
+def test_fewer_chains_are_the_first_of_those_that_are_there(place: Path, summing: PluginManager) -> None:
+    sampled(place, summing)
     before = {path: path.stat().st_mtime_ns for path in place.rglob("chains.parquet")}
 
     rows = rows_of(
-        sampled(place, plugins, needs="golds", filters={}, sample={**sums.SAMPLED["sample"], "n": 2})
+        sampled(place, summing, needs="golds", filters={}, sample={**sums.SAMPLED["sample"], "n": 2})
     )
 
     found = graded(place)
@@ -137,16 +129,16 @@ def test_fewer_chains_are_the_first_of_those_that_are_there(place: Path, plugins
 
 
 def test_a_worked_solution_may_stand_for_the_chain_of_a_problem_that_was_sampled(
-    place: Path, plugins: PluginManager
+    place: Path, summing: PluginManager
 ) -> None:
-    rows = rows_of(sampled(place, plugins, filters={"chain": "solution", "pass_rate_at_most": 0.9}))
+    rows = rows_of(sampled(place, summing, filters={"chain": "solution", "pass_rate_at_most": 0.9}))
 
     assert rows
     assert all(row["completion"].startswith(f"<think>\n{row['id'][1:]} and") for row in rows)
     assert all(row["pass_rate"] <= 0.9 for row in rows)
 
 
-def test_rows_with_golds_are_sampled_as_benchmarks_are(tmp_path: Path, plugins: PluginManager) -> None:
+def test_rows_with_golds_are_sampled_as_benchmarks_are(tmp_path: Path, summing: PluginManager) -> None:
     sums.tokenizer_folder(tmp_path / "model")
     rows = [
         {"id": f"s{i}", "question": f"{i} + {i}", "answer": 2 * i, "difficulty": 9 - i, "pass_rate": 0.123}
@@ -156,7 +148,7 @@ def test_rows_with_golds_are_sampled_as_benchmarks_are(tmp_path: Path, plugins: 
     file = tmp_path / "My rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    prepared = sampled(tmp_path, plugins, source=[str(file), "sums:size=3"], filters={}, sort="pass_rate")
+    prepared = sampled(tmp_path, summing, source=[str(file), "sums:size=3"], filters={}, sort="pass_rate")
 
     made = rows_of(prepared)
     assert {row["id"] for row in made} <= {f"s{i}" for i in range(6)} | {"s0#8", "s1#9", "s2#10"}
@@ -168,11 +160,11 @@ def test_rows_with_golds_are_sampled_as_benchmarks_are(tmp_path: Path, plugins: 
     assert len(find_runs([tmp_path / "data" / "runs"])) == 2
 
 
-def test_a_model_that_is_right_nowhere_leaves_nothing(place: Path, plugins: PluginManager) -> None:
+def test_a_model_that_is_right_nowhere_leaves_nothing(place: Path, summing: PluginManager) -> None:
     with pytest.raises(
         HarnessError, match=r"no row is left: .*8 of 8 rows are left out: 8 without a correct chain"
     ):
-        sampled(place, plugins, sample={**sums.SAMPLED["sample"], "sampler": "mute"})
+        sampled(place, summing, sample={**sums.SAMPLED["sample"], "sampler": "mute"})
 
 
 def test_killed_while_it_samples_the_same_call_goes_on_and_makes_the_same_file(tmp_path: Path) -> None:
@@ -227,7 +219,7 @@ def lines(folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_a_real_model_is_sampled_by_an_engine_of_this_machine(tmp_path: Path, plugins: PluginManager) -> None:
+def test_a_real_model_is_sampled_by_an_engine_of_this_machine(tmp_path: Path, summing: PluginManager) -> None:
     pytest.importorskip("torch").set_num_threads(1)
     from ..samplers.tiny import make_tiny_model
 
@@ -235,7 +227,7 @@ def test_a_real_model_is_sampled_by_an_engine_of_this_machine(tmp_path: Path, pl
     sample = {"n": 2, "sampler": "transformers", "max_tokens": 6}
 
     prepared = sampled(
-        tmp_path, plugins, "golds", source="sums:size=2", sample=sample, filters={}, sort="difficulty"
+        tmp_path, summing, "golds", source="sums:size=2", sample=sample, filters={}, sort="difficulty"
     )
 
     assert [(row["gold"], row["pass_rate"]) for row in rows_of(prepared)] == [("0", 0.0), ("2", 0.0)]

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness import StageJob
+from harness import StageJob, StageSize
 from harness.files import read_json
 from harness.models import folder_problem
+from harness_trainers.grpo import GRPO
 from harness_trainers.grpo.reward import end_ids, reader
 
 from .coin import coin_model, problems
@@ -91,6 +92,11 @@ def test_the_right_answer_is_given_more_and_more_often(learnt: StageJob) -> None
     assert log[0]["kl"] == 0  # it begins as its own reference
     assert log[-1]["kl"] > 0
     assert read_json(learnt.work / "rows.json")["left_over"] == 1
+
+
+def test_it_takes_as_many_steps_as_planned(learnt: StageJob) -> None:
+    planned = GRPO().estimate(StageSize(LEARNING, None, None, 16, None, None, None, 1))
+    assert planned.steps == len(logged(learnt)) == STEPS
 
 
 def test_the_finished_model_can_be_evaluated_and_so_can_its_states(learnt: StageJob) -> None:
@@ -185,6 +191,56 @@ def test_what_does_not_fit_is_one_line(
     assert said in trainings.said
     assert trainings.said.count("\n") == 1
     assert not job.out.exists()
+
+
+# A normalizer that only the workers may run, and a plugin that leaves a trace wherever it is imported.
+PLUGINS = {
+    "slow_normalizer": """
+from harness import Extraction, Normalizer, Verdict, hookimpl
+
+class Slow(Normalizer):
+    name = "slow"
+    bounded_extract = False
+
+    def extract(self, text):
+        return Extraction(text[-3:-1], "end", True)
+
+    def same(self, answer, gold):
+        return Verdict(gold in answer, "in")
+
+    def key(self, answer):
+        return answer
+
+@hookimpl
+def harness_normalizers():
+    return [Slow()]
+""",
+    "nosy": """
+import os, pathlib, sys
+pathlib.Path(os.environ["NOSY"], str(os.getpid())).touch()
+""",
+}
+
+
+@pytest.mark.parametrize("without", [(), ("nosy",)])
+def test_plugins_that_are_left_out_reach_neither_the_stage_nor_its_graders(
+    trainings: Trainings, model: Path, tmp_path: Path, without: tuple[str, ...]
+) -> None:
+    for name, code in PLUGINS.items():
+        installed = tmp_path / "plugins" / f"{name}-1.0.dist-info"
+        installed.mkdir(parents=True)
+        (tmp_path / "plugins" / f"{name}.py").write_text(code)
+        (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (installed / "entry_points.txt").write_text(f"[harness]\n{name} = {name}\n")
+    traces = tmp_path / "traces"
+    traces.mkdir()
+    rows = [{**row, "normalizer": "slow"} for row in problems()]
+    job = stage(tmp_path, model, rows, **{**LEARNING, "use_vllm": False, "max_steps": 1})
+    environment = {"PYTHONPATH": str(tmp_path / "plugins"), "NOSY": str(traces)}
+    assert trainings.run(job, without=without, environment=environment) == 0, trainings.said
+    assert logged(job)[0]["accuracy"] > 0
+    found = len([*traces.iterdir()])
+    assert found == 0 if without else found >= 2  # the stage's own process, and workers
 
 
 def test_the_grader_sees_what_the_sampler_of_an_evaluation_would_have_stored(model: Path) -> None:

@@ -101,6 +101,12 @@ def test_chains_must_come_in_whole_groups_on_the_devices_there_are(
     assert said in str(error.value)
 
 
+def test_as_many_processes_must_run_as_the_stage_is_for(tmp_path: Path) -> None:
+    """Blocks of steps, and with them where a stage can go on, are reckoned from that."""
+    with pytest.raises(HarnessError, match="tiny:stage is for 2 processes and 1 of it run"):
+        GRPO().train(stage(tmp_path, tmp_path, problems(), **SOUND, devices=2))
+
+
 def test_chains_are_learnt_from_for_as_many_steps_as_the_parameters_say() -> None:
     assert settings.block_steps({}) == 1
     assert settings.block_steps({"gradient_accumulation_steps": 4}) == 1

@@ -205,6 +205,11 @@ def test_a_loss_that_is_no_number_stops_the_stage(tmp_path):
     state = SimpleNamespace(global_step=4, max_steps=8, epoch=0.5)
     with pytest.raises(HarnessError, match="tiny:sft: the loss is nan at step 4"):
         callback.on_log(None, state, None, logs={"loss": math.nan})
+    # The weights are lost already, though only the next loss would show it.
+    with pytest.raises(HarnessError, match="tiny:sft: the norm of the gradient is inf at step 4"):
+        callback.on_log(None, state, None, logs={"loss": 2.0, "grad_norm": math.inf})
+    scaled = SimpleNamespace(fp16=True)  # the scaler leaves the step out
+    callback.on_log(scaled, state, None, logs={"loss": 2.0, "grad_norm": math.inf})
 
 
 def test_processes_know_which_of_them_they_are(monkeypatch):

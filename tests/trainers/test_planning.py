@@ -293,13 +293,19 @@ def test_chains_of_unknown_length_are_taken_from_the_limit_and_that_is_said() ->
 
 def test_problems_are_gone_through_once_in_steps_of_whole_groups() -> None:
     parameters = {**RL, "max_steps": -1, "num_train_epochs": 1}
-    assert estimate_grpo(size(QWEN_14B, parameters, rows=7700)).steps == math.ceil(7700 * 8 / 1024)
+    # 128 problems at a time; the 20 that are left over are not sampled.
+    assert estimate_grpo(size(QWEN_14B, parameters, rows=7700)).steps == 7700 // 128 == 60
     twice = estimate_grpo(size(QWEN_14B, {**parameters, "num_iterations": 2}, rows=7700))
     once = estimate_grpo(size(QWEN_14B, parameters, rows=7700))
     assert twice.steps is not None
     assert once.steps is not None
-    assert twice.steps == math.ceil(2 * 7700 * 8 / 1024)
-    assert twice.sampled_tokens == pytest.approx(once.sampled_tokens, rel=0.02)
+    assert twice.steps == 2 * once.steps
+    assert twice.sampled_tokens == once.sampled_tokens
+    # 256 problems are sampled for two steps.
+    large = {**parameters, "steps_per_generation": 256}
+    assert estimate_grpo(size(QWEN_14B, large, rows=7700)).steps == 2 * (7700 // 256)
+    whole = {**parameters, "generation_batch_size": 2048}
+    assert estimate_grpo(size(QWEN_14B, whole, rows=7700)).steps == 2 * (7700 // 256)
 
 
 # -- steps, tokens and hours -----------------------------------------------------------------------
@@ -322,6 +328,30 @@ def test_steps_and_tokens_of_a_supervised_stage() -> None:
     assert (few.steps, few.trained_tokens) == (10, 640 * 10_200)
     cut = estimate_sft(size(QWEN_14B, {**parameters, "max_length": 4096}))
     assert cut.trained_tokens == 8 * 5000 * 4096
+
+
+def test_a_plan_takes_for_granted_what_the_trainers_do(tmp_path: Path) -> None:
+    """Where a stage says little: one row at a time, one epoch, as long as the model can read."""
+    pytest.importorskip("trl")
+    from harness import StageJob
+    from harness_trainers.loop.arguments import build
+    from harness_trainers.planning.reading import Reading
+    from harness_trainers.sft.training import MAX_LENGTH
+
+    for kind in ("sft", "grpo"):
+        built = build(StageJob("r:s", (), None, {}, tmp_path / "out", tmp_path), kind)
+        reading = Reading({}, gpu=not built["use_cpu"])
+        assert reading.micro_batch == built["per_device_train_batch_size"]
+        assert reading.epochs == built["num_train_epochs"]
+        assert reading.checkpointing == built["activation_checkpointing"]
+    estimate = estimate_sft(size({**QWEN_14B, "max_position_embeddings": 131_072}, {}, devices=1))
+    assert (estimate.steps, estimate.trained_tokens) == (5000, 5000 * 10_200)
+    assert estimate_sft(size(QWEN_14B, {})) == estimate_sft(size(QWEN_14B, {"max_length": MAX_LENGTH}))
+    short = estimate_sft(size({**QWEN_14B, "max_position_embeddings": 4096}, {}))
+    assert short.trained_tokens == 5000 * 4096
+    on_cores = estimate_sft(size(QWEN_05B, {"max_length": 512}, device="2 CPU cores", devices=1))
+    kept = {"max_length": 512, "activation_checkpointing": False}
+    assert on_cores == estimate_sft(size(QWEN_05B, kept, device="2 CPU cores", devices=1))
 
 
 def test_before_the_data_is_there_a_plan_has_an_upper_bound() -> None:
@@ -391,6 +421,13 @@ def test_writing_is_bound_by_memory_until_there_are_many_chains() -> None:
     assert rates[3] < 64 * rates[2]
     few = decoding(found, h100, devices=1, cache_bytes=found.kv_bytes() * 1000 * 3, length=1000, chains=64)
     assert few.chains == 3
+    # So many chains that arithmetic binds: two operations for each weight, and four for each of the 1,000 tokens that a
+    # token of a chain of 2,000 looks back at on average, in every layer and for every value of its query.
+    operations = 2 * found.weights + 4 * 24 * 896 * 1000
+    fast = decoding(
+        found, replace(h100, bandwidth=1e18), devices=1, cache_bytes=1e18, length=2000, chains=10**6
+    )
+    assert fast.tokens_per_second == pytest.approx(0.4 * h100.flops / operations)
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,9 @@ def test_the_finished_model_is_whole_and_of_the_types_that_it_began_with(base, d
     assert folder_problem(done.out) is None
     assert {str(t.dtype) for t in weights(done.out).values()} == {"torch.bfloat16"}
     assert json.loads((done.out / "config.json").read_text())["dtype"] == "bfloat16"
-    for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
-        assert (done.out / name).is_file()
+    # Other engines are to read the tokenizer as it was, not as transformers would write it.
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (done.out / name).read_bytes() == (base / name).read_bytes()
     of = {folder: json.loads((folder / "generation_config.json").read_text()) for folder in (base, done.out)}
     assert of[done.out]["eos_token_id"] == of[base]["eos_token_id"]
     assert not (done.out / "training_args.bin").exists()
@@ -102,6 +103,64 @@ def test_a_curriculum_is_seen_in_its_order_in_every_epoch(base, tmp_path, monkey
     # TRL looks at the first row before it starts.
     assert seen[-3 * ROWS :] == [*range(ROWS)] * 3
     assert not states(job)
+
+
+def test_the_loss_is_the_mean_over_all_tokens_that_are_learnt_in_a_step(base, tmp_path):
+    """Completions and their ends, and nothing of prompts and padding; rows count by their tokens, however they are
+    dealt out into batches.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    rows = sums(6)
+    rows[1]["completion"] = "1"
+    rows[4]["completion"] += " So it is."
+    given = {**SUMS, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 3, "max_steps": 1}
+    job = stage(tmp_path, base, rows, **given)
+    SFT().train(job)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    lost, learnt = 0.0, 0
+    for row in rows:
+        prompt = tokenizer.apply_chat_template(row["prompt"], tokenize=False, add_generation_prompt=True)
+        asked, told = (
+            tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, row["completion"])
+        )
+        told.append(tokenizer.eos_token_id)
+        with torch.no_grad():
+            logits = model(torch.tensor([asked + told])).logits[0]
+        chances = logits.log_softmax(-1)[len(asked) - 1 : -1]
+        lost -= float(chances.gather(1, torch.tensor(told)[:, None]).sum())
+        learnt += len(told)
+    (entry,) = logged(job)
+    assert entry["loss"] == pytest.approx(lost / learnt, rel=1e-5)
+
+
+def test_a_tokenizer_without_padding_learns_to_end_all_the_same(base, tmp_path):
+    """The end then stands in for padding: what is padded is not learnt, the end of a row is."""
+    bare = tmp_path / "bare"
+    shutil.copytree(base, bare)
+    config = json.loads((bare / "tokenizer_config.json").read_text())
+    del config["pad_token"]
+    (bare / "tokenizer_config.json").write_text(json.dumps(config))
+    losses = []
+    for number, start in enumerate((base, bare)):
+        job = stage(tmp_path / str(number), start, sums(4), **{**SUMS, "per_device_train_batch_size": 4})
+        SFT().train(job)
+        losses.append([entry["loss"] for entry in logged(job)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert "pad_token" not in json.loads((job.out / "tokenizer_config.json").read_text())
+
+
+def test_a_training_that_comes_to_nothing_stops_however_seldom_it_is_logged(base, tmp_path):
+    given = {**SUMS, "learning_rate": 1e30, "max_grad_norm": 0, "save_strategy": "no", "logging_steps": 100}
+    job = stage(tmp_path, base, sums(4), **given)
+    with pytest.raises(
+        HarnessError, match=r"tiny:stage: the (loss|norm of the gradient) is (nan|inf) at step 2"
+    ) as caught:
+        SFT().train(job)
+    assert "\n" not in str(caught.value)
+    assert not job.out.exists()
 
 
 def test_packed_rows_are_learnt_as_if_they_were_alone(base, tmp_path):
@@ -209,6 +268,7 @@ def test_models_and_rows_that_cannot_be_trained_are_refused_in_one_line(base, tm
     shutil.copytree(base, cut)
     os.truncate(cut / "model.safetensors", 5000)
     assert "model.safetensors is" in refused(cut, sums(2))
+    assert "TRL refuses its parameters: ValueError" in refused(base, sums(2), lr_scheduler_type="cosin")
     assert "is for 2 processes and 1" in _told(lambda: SFT().train(stage(tmp_path, base, sums(2), devices=2)))
 
 

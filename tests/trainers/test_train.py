@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness import HarnessError
 from harness.training import read_training
@@ -174,6 +175,26 @@ def test_flags_that_make_no_sense_are_one_line(
 
 def test_no_recipe_and_an_unknown_one(train: Train) -> None:
     assert "did you mean fathom-r1-14b" in refused(train(recipe="fathom-r1-14"))
+
+
+def test_a_deep_ladder_of_merges_is_planned_at_once(school: School, train: Train) -> None:
+    """Each rung is made of both of the one below: a model has more ways back to the first than there is time for."""
+    stages: dict[str, Any] = {"a0": pupil(init_from=[]), "b0": pupil(init_from=[])}
+    for n in range(1, 60):
+        for side in "ab":
+            stages[f"{side}{n}"] = {"trainer": "merge", "init_from": [f"a{n - 1}", f"b{n - 1}"]}
+    recipe = {"name": "school", "stages": stages}
+    (school.folder / "school.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    code, out, err = train("--dry-run")
+    assert code == 0, err
+    assert out.count("to do") == 120
+
+
+def test_a_recipe_whose_file_would_be_that_of_the_run_is_refused(school: School, train: Train) -> None:
+    school.recipe("recipe", a=pupil())
+    school.recipe(b=pupil(init_from="recipe:a"))
+    assert "builds upon a recipe called recipe" in refused(train("--dry-run"))
+    assert train("--dry-run", recipe="recipe.yaml")[0] == 0
 
 
 # -- changes by the command line -------------------------------------------------------------------

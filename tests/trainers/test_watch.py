@@ -152,7 +152,10 @@ def test_an_evaluation_that_fails_is_tried_again_and_one_that_goes_on_failing_is
     asked = ["watch", run, *FLAGS, "--sampler", "moody", "--once", "--settle", 0.1, "--no-report"]
     first = harness(*asked, "--attempts", 1)
     assert first.returncode == 1
-    assert "run-checkpoint-1 could not be evaluated: its process was ended by SIGABRT" in first.stderr
+    assert (
+        "run-checkpoint-1 could not be evaluated: its process was ended by SIGABRT. Last it said"
+        in first.stderr
+    )
     assert list(scores_of(harness.folder / "results")) == ["run-checkpoint-2"]
     second = harness(*asked)
     assert second.returncode == 0, second.stderr

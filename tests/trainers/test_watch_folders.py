@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +10,11 @@ import pytest
 
 from harness.models import resolve_model
 from harness_trainers.watching import complete
-from harness_trainers.watching.aside import adopt, hold, let_go, put_aside
-from harness_trainers.watching.naming import checkpoints_in, is_temporary, name_of
+from harness_trainers.watching import watch as watch_module
+from harness_trainers.watching.naming import Found, checkpoints_in, is_temporary, name_of
+from harness_trainers.watching.watch import Watch
 
-from .watched import python
-
-
-def shard(values: int = 4, cut: int = 0) -> bytes:
-    header = json.dumps({"w": {"dtype": "F32", "shape": [values], "data_offsets": [0, 4 * values]}}).encode()
-    data = struct.pack("<Q", len(header)) + header + bytes(4 * values)
-    return data[: len(data) - cut]
-
-
-def model(folder: Path, *, parts: int = 1) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text('{"model_type": "qwen2"}')
-    (folder / "tokenizer.json").write_text("{}")
-    names = [f"model-{i:05}-of-{parts:05}.safetensors" for i in range(1, parts + 1)]
-    if parts == 1:
-        names = ["model.safetensors"]
-    else:
-        index = {"weight_map": {f"w{i}": name for i, name in enumerate(names)}}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    for name in names:
-        (folder / name).write_bytes(shard())
-    return folder
+from .folders import model, shard
 
 
 def test_checkpoints_come_by_step_and_are_named_after_run_and_step(tmp_path: Path) -> None:
@@ -63,6 +41,37 @@ def test_checkpoints_come_by_step_and_are_named_after_run_and_step(tmp_path: Pat
 def test_the_core_calls_a_checkpoint_the_same(tmp_path: Path) -> None:
     for folder in (model(tmp_path / "run" / "checkpoint-3"), model(tmp_path / "run")):
         assert name_of(folder) == resolve_model(str(folder), []).name
+
+
+def test_another_name_of_a_checkpoint_is_no_second_one(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    elsewhere = model(tmp_path / "scratch" / "checkpoint-7")
+    model(run / "checkpoint-5")
+    (run / "latest").symlink_to("checkpoint-5")
+    (run / "checkpoint-7").symlink_to(elsewhere)
+    assert [found.folder.name for found in checkpoints_in(run)] == ["checkpoint-5", "checkpoint-7"]
+
+
+def test_a_checkpoint_is_read_through_once_however_often_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer of ten megabytes takes a tenth of a second, for each checkpoint at each look."""
+    folder = model(tmp_path / "run" / "checkpoint-2")
+    read: list[Path] = []
+    submitted: list[Found] = []
+
+    def problem(path: Path) -> str | None:
+        read.append(path)
+        return complete.problem(path)
+
+    monkeypatch.setattr(watch_module, "problem", problem)
+    watch = Watch(tmp_path / "run", submitted.append, print, settle=0)
+    for _ in range(3):
+        watch.once()
+    assert len(read) == len(submitted) == 1
+    (folder / "model.safetensors").write_bytes(shard(9))
+    assert watch.once() == 1
+    assert len(read) == len(submitted) == 2
 
 
 @pytest.mark.parametrize("name", [".saving-checkpoint-3", "tmp-checkpoint-3", "checkpoint-3.tmp", ".harness"])
@@ -130,49 +139,6 @@ def test_logs_beside_the_final_model_do_not_keep_it_from_settling(tmp_path: Path
     assert looks.quiet_for(folder) == 0.0
 
 
-def test_files_put_aside_outlive_the_checkpoint_and_take_no_room(tmp_path: Path) -> None:
-    folder = model(tmp_path / "run" / "checkpoint-2", parts=2)
-    (folder / "optimizer.pt").write_bytes(b"-")
-    before = resolve_model(str(folder), []).identity()
-    below = tmp_path / "run" / ".harness"
-    held = put_aside(folder, "run-checkpoint-2", below)
-    assert os.path.samefile(held / "config.json", folder / "config.json")
-    assert not (held / "optimizer.pt").exists()
-    assert put_aside(folder, "run-checkpoint-2", below) == held
-    for file in folder.iterdir():
-        file.unlink()
-    found = resolve_model(str(held), [])
-    assert (found.name, found.identity()) == ("run-checkpoint-2", before)
-
-
-def test_what_is_held_is_nobody_elses_until_its_process_ends(tmp_path: Path) -> None:
-    folder = model(tmp_path / "run" / "checkpoint-2")
-    below = tmp_path / "run" / ".harness" / "watch"
-    first, second = hold(folder, "a", below), hold(folder, "a", below)
-    assert first != second
-    assert first.name == second.name == "a"
-    assert adopt(below) == []
-    let_go(first, remove=True)
-    let_go(second, remove=False)
-    assert adopt(below) == [second]
-    other = python("import time; time.sleep(60)")
-    place = second.parent.rename(below / second.parent.name.replace(f"-{os.getpid()}-", f"-{other.pid}-"))
-    assert adopt(below) == []
-    other.kill()
-    other.communicate()
-    assert adopt(below) == [place / "a"]
-    let_go(place / "a", remove=True)
-    assert not below.parent.exists()
-
-
-def test_a_stray_file_does_not_keep_others_from_being_adopted(tmp_path: Path) -> None:
-    below = tmp_path / "run" / ".harness" / "watch"
-    held = hold(model(tmp_path / "run" / "checkpoint-2"), "a", below)
-    let_go(held, remove=False)
-    (below / ".DS_Store").write_text("")
-    assert adopt(below) == [held]
-
-
 def test_a_folder_that_may_not_be_looked_into_is_no_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,25 +158,3 @@ def test_a_folder_that_may_not_be_looked_into_is_no_checkpoint(
 def test_a_model_of_the_hub_s_cache_is_called_as_the_core_calls_it(tmp_path: Path) -> None:
     folder = model(tmp_path / "models--org--Tiny-1B" / "snapshots" / "0123abcd")
     assert name_of(folder) == resolve_model(str(folder), []).name == "Tiny-1B"
-
-
-def test_another_checkpoint_of_the_same_step_takes_the_place_of_the_one_aside(tmp_path: Path) -> None:
-    folder = model(tmp_path / "run" / "checkpoint-2")
-    held = put_aside(folder, "a", tmp_path)
-    (folder / "model.safetensors").unlink()
-    (folder / "model.safetensors").write_bytes(shard(9))
-    assert put_aside(folder, "a", tmp_path) == held
-    assert (held / "model.safetensors").read_bytes() == shard(9)
-
-
-def test_where_the_disk_has_no_links_files_are_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    folder = model(tmp_path / "checkpoint-2")
-    held = put_aside(folder, "a", tmp_path)
-    assert (held / "model.safetensors").read_bytes() == shard()
-    assert not os.path.samefile(held / "config.json", folder / "config.json")

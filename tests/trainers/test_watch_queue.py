@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.errors import Busy, HarnessError
 from harness.files import lock
+from harness.models import resolve_model
 from harness.plugins import PluginManager, load_plugins
 from harness.results import Finished
+from harness_trainers.watching import job as job_module
+from harness_trainers.watching import outcome as outcome_module
 from harness_trainers.watching import report as report_module
 from harness_trainers.watching.evaluations import Evaluations
+from harness_trainers.watching.outcome import Outcome, carry_out
 from harness_trainers.watching.report import Watched, write_report
 
 from .watched import ASKED, Moody, copies, scores_of, wait_until
@@ -104,6 +114,122 @@ def test_one_that_another_process_is_at_waits_for_it_and_is_no_failure(
             assert "model waits: " in told[1]
             assert "is being written by" in told[1]
         assert queue.wait() == []
+    assert list(scores_of(tmp_path / "results")) == ["model"]
+
+
+def test_what_another_process_writes_for_long_is_looked_at_ever_more_seldom(
+    queue: Evaluations, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    outcomes = [Outcome("done"), *[Outcome("busy", "somebody has it")] * 12]
+    monkeypatch.setattr(queue, "_attempt", lambda job: outcomes.pop())
+    monkeypatch.setattr(queue.stopping, "wait", pauses.append)
+    with queue:
+        queue.submit(tiny, FLAGS)
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1], len(pauses)) == (1, 30, 12)
+
+
+def test_only_the_lock_of_a_run_says_that_it_is_busy(
+    plugins: PluginManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[HarnessError] = [Busy("wait"), HarnessError("the cat is being written by hand")]
+
+    def refuses(*_: object) -> None:
+        raise said.pop(0)
+
+    monkeypatch.setattr(outcome_module, "evaluate", refuses)
+    assert [carry_out({"bench": "aime25"}, plugins).kind for _ in range(2)] == ["busy", "failed"]
+
+
+def test_weights_that_are_written_while_they_are_loaded_are_not_sampled(
+    queue: Evaluations, here: Moody, tiny: Path, tmp_path: Path, told: list[str]
+) -> None:
+    copies(tiny, tmp_path / "m")
+    here.set("rewrites", 1)
+    with queue:
+        queue.submit(tmp_path / "m", FLAGS)
+    assert told[0] == f"m: attempt 1 of 3 failed: {tmp_path / 'm'} was written to while it was loaded"
+    assert told[1].startswith("evaluated m")
+    (run,) = (file.parent for file in (tmp_path / "results").rglob("scores.json"))
+    identity = resolve_model(str(tmp_path / "m"), []).identity()
+    assert json.loads((run / "run.json").read_text())["model"].items() >= identity.items()
+    assert not [file for file in (tmp_path / "results").rglob("chains.*") if file.parent != run]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_checkpoint_that_is_being_saved_again_when_its_turn_comes_is_waited_for(
+    queue: Evaluations,
+    here: Moody,
+    tiny: Path,
+    tmp_path: Path,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    held: bool,
+) -> None:
+    """In place, at full length from the first byte on: nothing but its time tells. Links share what is written."""
+    monkeypatch.setattr(job_module, "SETTLE_SECONDS", 0.3)
+    copies(tiny, tmp_path / "one", tmp_path / "two")
+    file = tmp_path / "two" / "model.safetensors"
+    whole = file.read_bytes()
+    here.set("seconds", 0.3)
+
+    def save() -> None:
+        with file.open("r+b") as out:
+            for place in range(40):
+                out.seek(place - 40, os.SEEK_END)
+                out.write(b"\0")
+                out.flush()
+                time.sleep(0.05)
+            out.seek(0)
+            out.write(whole)
+
+    saver = threading.Thread(target=save)
+    with queue:
+        queue.submit(tmp_path / "one", FLAGS)
+        queue.submit(tmp_path / "two", FLAGS, aside=tmp_path / "held" if held else None)
+        wait_until(lambda: here.lines("chains"))
+        saver.start()
+        queue.wait()
+        saver.join()
+        queue.submit(tmp_path / "two", FLAGS)
+    opened = [line.split()[0] for line in here.lines("opened")]
+    assert opened == ["one", "two"], told
+    assert any("two cannot be used: it is still being written" in line for line in told)
+    (run,) = (tmp_path / "results").glob("two/*/*/run.json")  # of what is whole, and of nothing else
+    assert (
+        json.loads(run.read_text())["model"]["content"]
+        == resolve_model(str(tmp_path / "two"), []).identity()["content"]
+    )
+
+
+def test_an_engine_that_ends_its_process_does_not_end_the_queue(
+    queue: Evaluations, here: Moody, tiny: Path, tmp_path: Path, told: list[str]
+) -> None:
+    here.set("exits", 1)
+    with queue:
+        queue.submit(tiny, FLAGS)
+        assert queue.wait() == []
+    assert told[0] == "model: attempt 1 of 3 failed: SystemExit: the engine has had enough"
+    assert list(scores_of(tmp_path / "results")) == ["model"]
+
+
+def test_where_no_process_can_be_started_it_is_tried_again(
+    here: Moody, tiny: Path, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = ["No space left on device"]
+    mkdtemp = tempfile.mkdtemp
+
+    def full(*arguments: Any, **options: Any) -> str:
+        if failures:
+            raise OSError(28, failures.pop())
+        return mkdtemp(*arguments, **options)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with Evaluations(tmp_path / "results", told=told.append, pause=0.01) as queue:
+        queue.submit(tiny, FLAGS)
+        assert queue.wait() == []
+    assert told[0].startswith("model: attempt 1 of 3 failed: OSError: ")
     assert list(scores_of(tmp_path / "results")) == ["model"]
 
 

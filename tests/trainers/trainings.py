@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,20 @@ import torch; torch.set_num_threads(1)
 import transformers, trl
 from harness import HarnessError, StageJob
 import harness_trainers.{trainer}.training
-from harness.plugins import load_plugins
-trainer = load_plugins().trainers["{trainer}"]
+import harness_trainers.launch.stage as launched
+from harness.plugins import PluginManager
 
 def train(asked):
+    os.environ.update(asked["environment"])
+    sys.path[:0] = filter(None, [asked["environment"].get("PYTHONPATH")])
     paths = {{name: Path(asked[name]) for name in ("data", "out", "work")}}
     starts_from = tuple(Path(parent) for parent in asked["starts_from"])
     said = os.open(asked["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 1); os.dup2(said, 2)
+    job = StageJob(**{{**asked["job"], **paths, "starts_from": starts_from}})
     try:
-        trainer.train(StageJob(**{{**asked["job"], **paths, "starts_from": starts_from}}))
+        told = launched.Job(job, "{trainer}", asked["plugins"], None)
+        launched.train(told, PluginManager(**told.plugins).load())
     except HarnessError as error:
         print("error:", error, file=sys.stderr)
         return error.exit_code
@@ -79,11 +83,15 @@ class Trainings:
         when: Callable[[], object] | None = None,
         number: signal.Signals = signal.SIGKILL,
         timeout: float = 120,
+        without: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> int:
         """Run a stage.
 
         Args:
             when: as soon as this is true, the stage gets the signal.
+            without: plugins that are left out, as by `--no-plugin`.
+            environment: variables beside those that there are.
 
         Returns:
             its exit code; less than zero: the signal that ended it.
@@ -91,6 +99,7 @@ class Trainings:
         said = job.work / "said.txt"
         names = ("stage", "parameters", "devices")
         asked: dict[str, Any] = {"job": {name: getattr(job, name) for name in names}, "said": str(said)}
+        asked |= {"plugins": {"block": list(without), "only": None}, "environment": dict(environment or {})}
         asked |= {"data": str(job.data), "out": str(job.out), "work": str(job.work)}
         asked["starts_from"] = [str(parent) for parent in job.starts_from]
         assert self._server.stdin is not None

@@ -34,8 +34,19 @@ _ROLES: Final[Mapping[object, Literal["system", "user", "assistant"]]] = {
     "assistant": "assistant",
     "gpt": "assistant",
 }
+_VERDICTS: Final = {
+    "true": True,
+    "yes": True,
+    "correct": True,
+    "false": False,
+    "no": False,
+    "incorrect": False,
+}
+"""As tables of texts have them; numbers are understood too."""
 _REASONING: Final = ("reasoning_content", "reasoning", "thinking")
 _LONGEST_GOLD: Final = 2000
+_EXACT: Final = 2**53
+"""From here on a float is a rounded number, and so are whole numbers of JSON that have more than 64 bits."""
 _NUMBER: Final = re.compile(r"\s*[-+]?\d{1,300}(?:\.\d{0,300})?(?:[eE][-+]?\d{1,3})?\s*")
 
 Row = Mapping[str, Any]
@@ -204,14 +215,21 @@ def _chains(row: Row) -> tuple[Candidate, ...]:
         raise LeftOut(f"with empty {name}")
     verdicts = _beside(row, CORRECT, len(texts))
     reasons = _beside(row, ("finish_reasons",), len(texts))
-    found = [
-        Candidate(text, _verdict(verdict), None, finish_reason(_hashable(reason)) == "length")
-        for text, verdict, reason in zip(texts, verdicts, reasons, strict=True)
-        if isinstance(text, str) and text.strip()
-    ]
-    if not found:
+    cut = _beside(row, ("truncated",), len(texts))
+    tokens = _beside(row, ("generation_tokens",), len(texts))
+    found = tuple(
+        Candidate(
+            text,
+            _verdict(verdict),
+            count if type(count) is int and count >= 0 else None,
+            finish_reason(_hashable(reason)) == "length" or truncated is True,
+        )
+        for text, verdict, reason, truncated, count in zip(texts, verdicts, reasons, cut, tokens, strict=True)
+        if isinstance(text, str)
+    )
+    if not any(chain.text.strip() for chain in found):
         raise LeftOut(f"with nothing but empty {name}")
-    return tuple(found)
+    return found
 
 
 def _sole_verdict(row: Row) -> object:
@@ -231,6 +249,8 @@ def _beside(row: Row, names: Sequence[str], count: int) -> list[Any]:
 
 
 def _verdict(value: object) -> bool | None:
+    if isinstance(value, str) and (said := _VERDICTS.get(value.strip().lower())) is not None:
+        return said
     number = as_number(int(value) if isinstance(value, bool) else value)
     return number > 0.5 if number is not None and 0 <= number <= 1 else None
 
@@ -252,8 +272,12 @@ def _gold(row: Row, wanted: Wanted) -> str | None:
     value = row[name]
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        value = str(int(value)) if abs(value) < 2**53 and value == int(value) else str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        if wanted.gold and abs(value) >= _EXACT:
+            raise LeftOut(f"whose {name} is a number too large to be exact, it is to be a text")
+        value = str(int(value)) if value.is_integer() else str(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
     if not wanted.gold:
         return value if isinstance(value, str) and value.strip() else None
     gold = _checked_text(value, name).strip()

@@ -27,7 +27,9 @@ def rated(item: Item, filters: Filters, counter: TokenCounter | None) -> Item:
         return item
     limit = filters.pass_rate_at_tokens
     right = sum(
-        chain.correct is True and (limit is None or _length(chain, counter) <= limit) for chain in item.chains
+        chain.correct is True and (limit is None or _length(chain, counter) <= limit)
+        for chain in item.chains
+        if chain.text.strip()
     )
     return dataclasses.replace(item, pass_rate=right / len(verdicts))
 
@@ -44,7 +46,7 @@ def _length(chain: Candidate, counter: TokenCounter | None) -> int:
 
 
 def chosen(item: Item, choice: str | None) -> list[Candidate]:
-    """The chains to learn from: never one that was cut off, since a model would learn to stop there.
+    """The chains to learn from: never one that was cut off, since a model would learn to stop there, nor an empty one.
 
     Args:
         choice: one of `filters.CHOICES` but "solution"; None: the shortest correct one.
@@ -52,11 +54,14 @@ def chosen(item: Item, choice: str | None) -> list[Candidate]:
     Raises:
         LeftOut: there is none.
     """
-    whole = [chain for chain in item.chains if not chain.truncated]
+    written = [chain for chain in item.chains if chain.text.strip()]
+    whole = [chain for chain in written if not chain.truncated]
+    if not written:
+        raise LeftOut("with nothing but empty chains")
     if not whole:
         raise LeftOut("with nothing but chains that were cut off")
     if all(chain.correct is None for chain in item.chains):
-        if len(item.chains) > 1:
+        if len(written) > 1:
             raise LeftOut("with several chains and no word on which are correct")
         return whole
     right = [chain for chain in whole if chain.correct]

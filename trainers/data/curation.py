@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,7 +142,7 @@ class Curation:
                 if self._excluded and key_of(item.problem) in self._excluded:
                     tally.left_out[f"in {', '.join(self.filters.not_in)}"] += 1
                     continue
-                judged = item if sampling is not None else judge.judged(item)
+                judged = item if sampling is not None else judge.judged(self._uncounted(item))
                 rows = self._rows(judged, wanted, tally, source.text)
                 graded += any(chain.correct is not None for chain in judged.chains)
                 mean = _mean_tokens(judged.chains) if sampling is not None else None
@@ -191,6 +192,13 @@ class Curation:
                 "tokens": tokens,
                 "source": source,
             }
+
+    def _uncounted(self, item: Item) -> Item:
+        """Without the tokens that a row tells of where they can be counted: they are another tokenizer's."""
+        if self._counter is None:
+            return item
+        chains = tuple(dataclasses.replace(chain, tokens=None) for chain in item.chains)
+        return dataclasses.replace(item, chains=chains)
 
     def _is_too_long(self, item: Item, tokens: int | None) -> bool:
         if self.filters.max_tokens is None or tokens is None or self._counter is None:

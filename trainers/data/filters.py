@@ -16,7 +16,7 @@ DESCRIPTIVE: Final = ("corpus", "deduplicated", "decontaminated")
 """What is said of a data set and cannot be seen in its rows."""
 CHOICES: Final = ("shortest correct", "longest correct", "first correct", "all correct", "solution")
 
-_HOW: Final[Mapping[str, Callable[[float, float], bool]]] = {
+HOW: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "above": operator.gt,
     "below": operator.lt,
     "at_least": operator.ge,
@@ -25,6 +25,8 @@ _HOW: Final[Mapping[str, Callable[[float, float], bool]]] = {
 _OWN: Final = ("pass_rate_at_tokens", "chain", "checks", "check_weights", "max_tokens", "not_in")
 _MOST_CHECKS: Final = 100
 _LARGEST: Final = 10**9
+_MOST: Final = 1e300
+"""Larger numbers are none: whole ones may have more digits than a float can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Bound:
         return f"{self.column}_{self.how}"
 
     def passes(self, value: float) -> bool:
-        return _HOW[self.how](value, self.limit)
+        return HOW[self.how](value, self.limit)
 
     def __str__(self) -> str:
         return f"{self.name} {self.limit:g}"
@@ -84,7 +86,7 @@ def read_filters(settings: Mapping[str, Any]) -> Filters:
         HarnessError: an unknown filter (with the closest one), or a value that is none for it.
     """
     bounds = []
-    known = {f"{column}_{how}": (column, how) for column in COLUMNS for how in _HOW}
+    known = {f"{column}_{how}": (column, how) for column in COLUMNS for how in HOW}
     for name, value in settings.items():
         if name in known:
             bounds.append(_bound(*known[name], value))
@@ -92,7 +94,7 @@ def read_filters(settings: Mapping[str, Any]) -> Filters:
             raise HarnessError(
                 f"data.filters: no filter is called {name!r:.60}: {closest(name, [*known, *_OWN, *DESCRIPTIVE])}"
             )
-    _check_bands(bounds)
+    check_bands(bounds)
     checks, weights = _checks(settings)
     chain = settings.get("chain")
     if chain is not None and chain not in CHOICES:
@@ -121,8 +123,12 @@ def _bound(column: str, how: str, value: object) -> Bound:
     return Bound(column, how, float(value))
 
 
-def _check_bands(bounds: Sequence[Bound]) -> None:
-    """Lower bounds above upper ones would leave nothing, and are a slip."""
+def check_bands(bounds: Sequence[Bound], where: str = "data.filters: ") -> None:
+    """Lower bounds above upper ones would leave nothing, and are a slip.
+
+    Raises:
+        HarnessError: these do; begins with `where`.
+    """
     for low in bounds:
         for high in bounds:
             if (
@@ -133,9 +139,7 @@ def _check_bands(bounds: Sequence[Bound]) -> None:
                 continue
             closed = (low.how, high.how) == ("at_least", "at_most")
             if low.limit > high.limit or (low.limit == high.limit and not closed):
-                raise HarnessError(
-                    f"data.filters: {low} and {high} leave nothing: is it the other way round?"
-                )
+                raise HarnessError(f"{where}{low} and {high} leave nothing: is it the other way round?")
 
 
 def _whole(settings: Mapping[str, Any], name: str) -> int | None:
@@ -178,4 +182,4 @@ def _checks(settings: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[float, 
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST

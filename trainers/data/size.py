@@ -15,7 +15,7 @@ from .filters import read_filters
 from .finding import data_folder as the_data_folder
 from .preparing import asked_of, mean, recall, rows_path, sources_of
 from .records import Needs, Prepared
-from .sources import Source
+from .sources import Problems, Source
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -73,10 +73,9 @@ def describe(
     filters = read_filters(data.filters)
     sizes = [source.size() for source in sources]
     problems = None if None in sizes else sum(size for size in sizes if size is not None)
-    several = filters.chain == "all correct" and data.sample is not None
-    rows = (
-        problems * data.sample.n if several and problems is not None and data.sample is not None else problems
-    )
+    rows = problems
+    if filters.chain == "all correct" and problems is not None:  # a data set does not say how many a row has
+        rows = None if data.sample is None else problems * data.sample.n
     if data.size is not None:
         rows = data.size if rows is None else min(rows, data.size)
     sampled = problems * data.sample.n if data.sample is not None and problems is not None else None
@@ -85,7 +84,9 @@ def describe(
     if data.size is not None and problems is not None and problems < data.size:
         notes.append(f"the sources have {problems:,} rows, {data.size:,} were asked for")
     prompt, completion = _first_rows(data, needs, sources, model, plugins, protocol, place)
-    exact = problems is not None and data.sample is None and not some
+    # Of rows of a data set, some may be of no use.
+    benchmarks = all(isinstance(source, Problems) for source in sources)
+    exact = rows is not None and benchmarks and data.sample is None and not some
     return DataSize(rows, exact, False, prompt, completion, sampled, tuple(notes))
 
 

@@ -29,6 +29,7 @@ class GRPO(Trainer):
 
         settings.check(job.parameters, len(job.starts_from))
         settings.generation_batch(job.parameters, job.devices)
+        process.check_devices(job)
         process.prepare(job.parameters)
         from .training import train
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from typing import Any, Final
@@ -17,12 +16,12 @@ from trl.trainer.utils import RepeatSampler
 from harness import HarnessError, StageJob
 from harness.errors import one_line
 from harness.grading import open_pool
-from harness.plugins import load_plugins
 
-from ..loop.arguments import build
+from ..loop.arguments import build, settings_of
 from ..loop.interrupt import InterruptCallback
 from ..loop.loading import load_model
 from ..loop.log import LogCallback, StageLog
+from ..loop.plugins import plugins_of_stage
 from ..loop.process import only_first
 from ..loop.rows import prompt_ids
 from ..loop.saving import SaveOften, WholeStates, finish, last_state, step_of
@@ -153,13 +152,9 @@ def train(job: StageJob) -> None:
         HarnessError: bad rows, another kind of model, no room on the disk.
         Interrupted: SIGTERM or Ctrl-C; the state is saved.
     """
-    # TRL asks transformers by the old name, once for every time that chains are sampled.
-    warnings.filterwarnings(
-        "ignore", message=r".*is_gradient_checkpointing. is deprecated", category=FutureWarning
-    )
     given = job.parameters
     args = _config(job)
-    plugins = load_plugins()
+    plugins = plugins_of_stage()
     model, tokenizer = load_model(job)
     problems = load_problems(job, tokenizer, plugins)
     check_context(model, problems, args.max_completion_length)
@@ -198,10 +193,7 @@ def _config(job: StageJob) -> Any:
     built = build(job, "grpo", **settings.DEFAULTS)
     if built.get("use_vllm") and not _has_vllm(job):
         built["use_vllm"] = False
-    try:
-        return GRPOConfig(**built)
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise HarnessError(f"{job.stage}: TRL refuses its parameters: {one_line(error)}") from None
+    return settings_of(GRPOConfig, job, built)
 
 
 def _has_vllm(job: StageJob) -> bool:

@@ -20,6 +20,8 @@ from harness.files import lock, read_json, write_json
 from harness.plugins import PluginManager
 from harness.text import one_row
 
+from ..loop.plugins import running_with
+
 STOP: Final = "stop"
 """A file in the stage's folder that asks its processes to stop. Signals would pass through a launcher, which passes
 them on a second time and waits for seconds only."""
@@ -138,7 +140,8 @@ def train(job: Job, plugins: PluginManager) -> None:
         raise HarnessError(
             f"no trainer is called {job.trainer!r:.60}: {closest(job.trainer, plugins.trainers)}"
         )
-    trainer.train(job.job)
+    with running_with(plugins):
+        trainer.train(job.job)
     if _rank() == 0 and not job.job.out.is_dir():
         raise HarnessError(
             f"stage {job.job.stage}: the trainer {trainer.name} ended and has not made {job.job.out}"

@@ -129,7 +129,7 @@ def _stage(node: Node, sessions: Sequence[Entry], given: float | None, prices: s
         _sum(energies),
         math.fsum(entry.wall_seconds for entry in sessions),
         len(sessions),
-        any(entry.complete for entry in sessions),
+        sessions[-1].complete,  # one that was complete may have been thrown away and begun anew
     )
 
 

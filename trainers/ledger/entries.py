@@ -143,7 +143,9 @@ class Ledger:
 
 
 class Session:
-    """Notes what a stage takes: whenever `note` is called, and at the end; complete unless an exception ended it."""
+    """Notes what a stage takes: at its start, whenever `note` is called, and at the end; complete unless an exception
+    ended it.
+    """
 
     def __init__(
         self,
@@ -184,6 +186,7 @@ class Session:
         return entry
 
     def __enter__(self) -> Session:
+        self.note()  # a stage that is killed at once has begun nevertheless
         return self
 
     def __exit__(

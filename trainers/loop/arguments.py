@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from harness import HarnessError, StageJob, closest
+from harness.errors import one_line
 
 from .loading import ATTENTION, DTYPES, lora
 from .names import TRL, Kind
@@ -173,3 +174,18 @@ def build(job: StageJob, kind: Kind, **defaults: Any) -> dict[str, Any]:
         "save_strategy": settings.get("save_strategy", "steps"),
         "use_cpu": not gpu,
     }
+
+
+def settings_of(kind: Callable[..., Any], job: StageJob, arguments: Mapping[str, Any]) -> Any:
+    """
+    Args:
+        kind: TRL's SFTConfig or GRPOConfig.
+        arguments: as `build` makes them.
+
+    Raises:
+        HarnessError: TRL or transformers will not have them.
+    """
+    try:
+        return kind(**arguments)
+    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+        raise HarnessError(f"{job.stage}: TRL refuses its parameters: {one_line(error)}") from None

@@ -40,6 +40,8 @@ _NAMES: Final = {
 }
 """TRL's name of a figure -> its name in the log."""
 
+_CALLED: Final = {"loss": "loss", "grad_norm": "norm of the gradient"}
+
 
 class StageLog:
     """The log of a stage.
@@ -137,15 +139,22 @@ class LogCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         logs = logs or {}
         loss = logs.get("loss")
-        if loss is not None and not math.isfinite(loss):
-            raise HarnessError(
-                f"{self.stage}: the loss is {loss} at step {state.global_step}: lower learning_rate or "
-                "max_grad_norm; the last saved state is kept"
-            )
+        # With float16 a scaler takes care of gradients that are too large: it leaves such a step out.
+        for name in ("loss",) if getattr(args, "fp16", False) else ("loss", "grad_norm"):
+            value = logs.get(name)
+            if value is not None and not math.isfinite(value):
+                raise HarnessError(
+                    f"{self.stage}: the {_CALLED[name]} is {value} at step {state.global_step}: lower learning_rate or "
+                    "max_grad_norm; the last saved state is kept"
+                )
         if not only_first() or loss is None or state.global_step <= self._last:
             return
         self._last = state.global_step
         self.log.add(self.entry(state, logs))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_log = True  # however seldom it is: what it ended with, and that it ended soundly
 
     def entry(self, state: Any, logs: Mapping[str, Any]) -> dict[str, Any]:
         """A line of the log out of what a trainer says of a step."""

@@ -19,6 +19,7 @@ _HARMLESS: Final = (
     r".*use_reentrant parameter should be passed explicitly.*",
     r".*was not found in the saved adapter.*",
     r".*No device id is provided via `init_process_group`.*",
+    r".*is_gradient_checkpointing. is deprecated.*",
 )
 
 

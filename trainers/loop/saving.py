@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -16,6 +17,7 @@ from harness import HarnessError, StageJob
 from harness.errors import one_line
 from harness.files import disk_error
 
+from ..merge.carried import TOKENIZER, carry_over
 from .disk import check_space, is_full, sync_folder, written_whole
 from .loading import load_weights, stored_dtype, with_adapters
 from .process import any_process, only_first, wait_for_all
@@ -34,6 +36,9 @@ _SHARE: Final = 0.05
 """Of a stage's steps, that a kill may cost where the parameters do not say how often a state is saved."""
 _STATES: Final = 2
 _FINAL: Final = "trainer_state.json"  # the last file that a state gets
+_WHOLE: Final = 1e-9
+"""How far from a whole number the epoch may be, at the end of one."""
+_OF_MODEL: Final = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken"})
 
 
 def last_state(work: Path) -> Path | None:
@@ -50,7 +55,12 @@ def last_state(work: Path) -> Path | None:
             for left in folder.glob(pattern):
                 shutil.rmtree(left, ignore_errors=True)
     found = _states(folder)
-    return found[max(found)] if found else None
+    last = max(found, default=0)
+    if only_first():
+        for step, path in _stripped(folder).items():
+            if step > last:  # somebody has removed the states after it: it is made once more
+                shutil.rmtree(path, ignore_errors=True)
+    return found.get(last)
 
 
 def step_of(state: Path | None) -> int:
@@ -59,12 +69,40 @@ def step_of(state: Path | None) -> int:
 
 
 def _states(folder: Path) -> dict[int, Path]:
-    found = {}
-    for path in folder.glob(f"{_PREFIX}*"):
-        step = path.name.removeprefix(_PREFIX)
-        if step.isdecimal() and (path / _FINAL).is_file():
-            found[int(step)] = path
-    return found
+    """Those that can be gone on from, by step."""
+    return {step: path for step, path in _saved(folder).items() if (path / _FINAL).is_file()}
+
+
+def _stripped(folder: Path) -> dict[int, Path]:
+    return {step: path for step, path in _saved(folder).items() if not (path / _FINAL).is_file()}
+
+
+def _saved(folder: Path) -> dict[int, Path]:
+    named = {path.name.removeprefix(_PREFIX): path for path in folder.glob(f"{_PREFIX}*")}
+    return {int(step): path for step, path in named.items() if step.isdecimal()}
+
+
+def strip(state: Path) -> None:
+    """Take from a state what only going on from it needs; the model stays, to be evaluated.
+
+    Its last file goes first, so that nothing ever goes on from a state that somebody who was killed has left half
+    stripped.
+    """
+    (state / _FINAL).unlink(missing_ok=True)
+    sync_folder(state, deep=False)
+    for path in state.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.suffix not in _OF_MODEL:
+            path.unlink(missing_ok=True)
+
+
+def _ends_epoch(state: Path) -> bool:
+    try:
+        epoch = json.loads((state / _FINAL).read_bytes())["epoch"]
+        return bool(abs(epoch - round(epoch)) < _WHOLE)
+    except (OSError, ValueError, OverflowError, KeyError, TypeError):
+        return False
 
 
 class WholeStates(_Trainer):  # type: ignore[misc,unused-ignore]
@@ -74,18 +112,21 @@ class WholeStates(_Trainer):  # type: ignore[misc,unused-ignore]
     """
 
     _saving: Path | None = None
-    _kept: int | None = _STATES
+    _kept: int = _STATES
+    _keeps_epochs = False
     _before_state: Callable[[], None] | None = None
 
     def keep_states(self, job: StageJob, before: Callable[[], None] | None = None) -> None:
-        """Say how many states are kept: `save_total_limit`, else two, else all where each epoch's end is saved.
+        """Say how many states are kept: `save_total_limit`, else two. Where the ends of epochs are saved and no limit
+        is given, the models of older ones stay, without what only training needs.
 
         Args:
             before: called in the first process before a state gets its name.
         """
-        # The ends of epochs are checkpoints to be looked at, so none of them is removed unless a limit is given.
-        usual = None if job.parameters.get("save_strategy") == "epoch" else _STATES
-        self._kept = job.parameters.get("save_total_limit", usual)
+        limit = job.parameters.get("save_total_limit")
+        self._kept = limit or _STATES
+        # The ends of epochs are checkpoints to be looked at.
+        self._keeps_epochs = limit is None and job.parameters.get("save_strategy") == "epoch"
         self._before_state = before
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -109,7 +150,8 @@ class WholeStates(_Trainer):  # type: ignore[misc,unused-ignore]
         if only_first():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                check_space(folder, state_bytes(self.model))
+                fsdp, deepspeed = bool(self.is_fsdp_enabled), bool(self.is_deepspeed_enabled)
+                check_space(folder, state_bytes(self.model, twice=fsdp, masters=deepspeed))
                 shutil.rmtree(saving, ignore_errors=True)
                 saving.mkdir()
             except HarnessError as error:
@@ -154,13 +196,17 @@ class WholeStates(_Trainer):  # type: ignore[misc,unused-ignore]
 
     def _remove_old(self, folder: Path) -> None:
         states = _states(folder)
-        if self._kept is None:
-            return
         for step in sorted(states)[: -self._kept]:
             gone = folder / f"{_REMOVING}{step}"
             with suppress(OSError):
+                if self._keeps_epochs and _ends_epoch(states[step]):
+                    strip(states[step])
+                    continue
                 os.replace(states[step], gone)  # so that nothing half removed bears the name of a state
                 shutil.rmtree(gone, ignore_errors=True)
+        for state in _stripped(folder).values():
+            with suppress(OSError):
+                strip(state)  # killed while it did
 
 
 class SaveOften(TrainerCallback):  # type: ignore[misc,unused-ignore]
@@ -184,20 +230,28 @@ class SaveOften(TrainerCallback):  # type: ignore[misc,unused-ignore]
         if control.should_save:
             control.should_log = True
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if control.should_save:
+            control.should_log = True
 
-def state_bytes(model: Any) -> int:
+
+def state_bytes(model: Any, *, twice: bool = False, masters: bool = False) -> int:
     """Bytes that a state needs on the disk: what is saved of the weights, and the optimiser's two moments of those
     that are trained.
+
+    Args:
+        twice: the weights are written a second time, in a form of FSDP's own that it goes on from.
+        masters: the optimiser holds moments and a copy of the weights in float32, as DeepSpeed's does.
     """
     weights = moments = 0
     adapters = hasattr(model, "peft_config")
     for parameter in model.parameters():
-        size = _count(parameter) * parameter.element_size()
+        count, width = _count(parameter), parameter.element_size()
         if parameter.requires_grad:
-            moments += 2 * size
+            moments += count * (12 if masters else 2 * width)
         if parameter.requires_grad or not adapters:
-            weights += size
-    return weights + moments
+            weights += count * width
+    return (2 if twice else 1) * weights + moments
 
 
 def _count(parameter: Any) -> int:
@@ -228,7 +282,10 @@ def finish(trainer: Any, job: StageJob) -> None:
                 if hasattr(model, "peft_config"):
                     model, state = _merged(model, state, job), None
                 _write(model, state, dtype, folder)
-                trainer.processing_class.save_pretrained(folder)
+                # As it was, to the last byte: transformers would write it in a way of its own, and what other engines
+                # make of that is another question.
+                if not (job.starts_from and carry_over(job.starts_from[0], folder, TOKENIZER)):
+                    trainer.processing_class.save_pretrained(folder)
         except HarnessError as error:
             problem = error
     if any_process(problem is not None):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from harness.files import write_json
 
-_CARRIED: Final = (
+TOKENIZER: Final = (
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
@@ -22,18 +22,22 @@ _CARRIED: Final = (
     "chat_template.jinja",
     "chat_template.json",
     "additional_chat_templates/*.jinja",
-    "generation_config.json",
 )
+"""Files of a tokenizer and of its chat template."""
+_CARRIED: Final = (*TOKENIZER, "generation_config.json")
 
 
-def carry_over(donor: Path, folder: Path) -> list[str]:
+def carry_over(donor: Path, folder: Path, patterns: Iterable[str] = _CARRIED) -> list[str]:
     """Copy the files that go with the weights.
+
+    Args:
+        patterns: of their names.
 
     Returns:
         Their names.
     """
     names = []
-    for pattern in _CARRIED:
+    for pattern in patterns:
         for file in sorted(donor.glob(pattern)):
             if file.is_file():
                 target = folder / file.relative_to(donor)

@@ -80,5 +80,6 @@ def decoding(
         shape.weights * bytes_per_weight + held * each / 2
     )  # chains grow: on average they are half as long
     by_memory = moved / (devices * device.bandwidth * DECODING)
-    by_arithmetic = held * _forward(shape, length / 2) / (devices * device.flops * PREFILL)
+    # `_forward` itself counts that a token sees only what stands before it: half of the chain, on average.
+    by_arithmetic = held * _forward(shape, length) / (devices * device.flops * PREFILL)
     return Decoding(held / max(by_memory, by_arithmetic, least_seconds), held)

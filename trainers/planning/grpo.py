@@ -67,7 +67,8 @@ class _Engine:
 
 def estimate_grpo(size: StageSize) -> Estimate:
     """What a stage of GRPO is likely to take. Nothing is run, and nothing heavy imported."""
-    reading, shape, device = Reading(size.parameters), shape_of(size), device_of(size.device, size.devices)
+    shape, device = shape_of(size), device_of(size.device, size.devices)
+    reading = Reading(size.parameters, gpu=device is None or device.gpu)
     longest = reading.whole("max_completion_length", _LONGEST) or _LONGEST
     notes = []
     mean = size.completion_tokens
@@ -76,13 +77,10 @@ def estimate_grpo(size: StageSize) -> Estimate:
         notes.append(f"chains are taken to have {mean:,.0f} tokens on average, {_SHARE:.0%} of the limit")
     mean = min(mean, float(longest))
     prompt = size.prompt_tokens if size.prompt_tokens is not None else _PROMPT
-    generations = max(1, reading.whole("num_generations", 8))
     a_step = reading.micro_batch * reading.accumulation * size.devices
     # Each chain is trained on num_iterations times, before others are written.
     iterations = max(1, reading.whole("num_iterations", 1))
-    steps = (
-        steps_of(reading, size.rows * generations * iterations, a_step) if size.rows else reading.max_steps
-    )
+    steps = steps_of(reading, _batches(reading, size.rows, size.devices)) if size.rows else reading.max_steps
     sampled = trained = hours = None
     if steps:
         trained = steps * a_step * (prompt + mean)
@@ -106,6 +104,16 @@ def estimate_grpo(size: StageSize) -> Estimate:
         notes += told_logits(shape, reading.micro_batch * (longest_prompt + longest))
     notes += told_missing(replace(size, completion_tokens=mean), shape, device)
     return Estimate(steps, trained, sampled, hours, memory.total if memory else None, tuple(notes))
+
+
+def _batches(reading: Reading, rows: int, devices: int) -> int:
+    """Batches of an epoch: problems that are too few to be sampled with the others are left out of it."""
+    at_once = reading.micro_batch * devices
+    times = reading.whole("steps_per_generation", 0) or reading.accumulation
+    if chains := reading.whole("generation_batch_size", 0):
+        times = max(1, chains // at_once)
+    problems = max(1, at_once * times // max(1, reading.whole("num_generations", 8)))
+    return rows // problems * times * max(1, reading.whole("num_iterations", 1))
 
 
 def _memory(

@@ -12,9 +12,10 @@ _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A stage's parameters, with TRL's defaults where they say nothing."""
+    """A stage's parameters, with the trainers' defaults where they say nothing."""
 
     values: Mapping[str, Any]
+    gpu: bool = True
 
     def number(self, name: str, default: float) -> float:
         value = self.values.get(name, default)
@@ -31,7 +32,7 @@ class Reading:
 
     @property
     def micro_batch(self) -> int:
-        return max(1, self.whole("per_device_train_batch_size", 8))
+        return max(1, self.whole("per_device_train_batch_size", 1))
 
     @property
     def accumulation(self) -> int:
@@ -39,7 +40,7 @@ class Reading:
 
     @property
     def epochs(self) -> float:
-        return max(0.0, self.number("num_train_epochs", 3.0))
+        return max(0.0, self.number("num_train_epochs", 1.0))
 
     @property
     def max_steps(self) -> int | None:
@@ -50,7 +51,7 @@ class Reading:
     @property
     def checkpointing(self) -> bool:
         """Whether activations are computed again instead of kept."""
-        old = self.flag("gradient_checkpointing", True)
+        old = self.flag("gradient_checkpointing", self.gpu)
         return self.flag("activation_checkpointing", old)
 
     @property
@@ -84,8 +85,12 @@ class Reading:
         return (rank if isinstance(rank, int) and rank > 0 else 16), given.get("target_modules", "all-linear")
 
 
-def steps_of(reading: Reading, rows: float, rows_a_step: float) -> int:
-    """Steps of the optimiser, as transformers counts them: the last of an epoch may be a smaller one."""
+def steps_of(reading: Reading, batches: float) -> int:
+    """Steps of the optimiser, as transformers counts them: the last of an epoch may be a smaller one.
+
+    Args:
+        batches: of an epoch, each of which all devices learn from together.
+    """
     if reading.max_steps is not None:
         return reading.max_steps
-    return max(1, math.ceil(math.ceil(rows / rows_a_step) * reading.epochs))
+    return max(1, math.ceil(math.ceil(batches / reading.accumulation) * reading.epochs))

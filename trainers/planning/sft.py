@@ -12,14 +12,15 @@ from .memory import Layout, Memory, fits, logits_bytes, training_memory
 from .reading import Reading, steps_of
 from .shape import Shape
 
-_LONGEST = 1024
-"""TRL's max_length, where the stage says none."""
+_LONGEST = 16_384
+"""The trainer's max_length, where the stage says none and the model's context is no shorter."""
 
 
 def estimate_sft(size: StageSize) -> Estimate:
     """What a stage of supervised training is likely to take. Nothing is run, and nothing heavy imported."""
-    reading, shape, device = Reading(size.parameters), shape_of(size), device_of(size.device, size.devices)
-    longest = reading.whole("max_length", _LONGEST) or _LONGEST
+    shape, device = shape_of(size), device_of(size.device, size.devices)
+    reading = Reading(size.parameters, gpu=device is None or device.gpu)
+    longest = _longest(reading, size)
     mean = None
     if size.completion_tokens is not None:
         mean = min(float(longest), (size.prompt_tokens or 0.0) + size.completion_tokens)
@@ -27,7 +28,7 @@ def estimate_sft(size: StageSize) -> Estimate:
     if rows is not None and mean and reading.flag("packing", False):
         rows, mean = math.ceil(rows * mean / longest), float(longest)
     steps = (
-        steps_of(reading, rows, reading.micro_batch * reading.accumulation * size.devices)
+        steps_of(reading, math.ceil(rows / (reading.micro_batch * size.devices)))
         if rows
         else reading.max_steps
     )
@@ -64,6 +65,13 @@ def estimate_sft(size: StageSize) -> Estimate:
 def shape_of(size: StageSize) -> Shape | None:
     """By config.json, else that of a well-known model of as many weights."""
     return Shape.of(size.config) or Shape.near(size.weights)
+
+
+def _longest(reading: Reading, size: StageSize) -> int:
+    """Most tokens of a row: longer ones are left out or cut."""
+    longest = reading.whole("max_length", _LONGEST) or _LONGEST
+    context = (size.config or {}).get("max_position_embeddings")
+    return min(longest, context) if isinstance(context, int) and context > 0 else longest
 
 
 def _tokens(

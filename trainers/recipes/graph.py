@@ -119,6 +119,19 @@ class RecipeGraph:
             pending += fresh
         return [known for known in self.nodes if known in wanted]
 
+    def lineage(self, id_: str) -> list[Node]:
+        """A stage and those that its model was trained or merged from, each once, before its own parents; the first
+        parent's come before the second's.
+        """
+        found: dict[str, Node] = {}
+        pending = [id_]
+        while pending:
+            current = pending.pop()
+            if current not in found:
+                found[current] = self.nodes[current]
+                pending += reversed(found[current].parents)
+        return list(found.values())
+
     def wanted(self) -> list[Node]:
         """The stages of the recipes that were asked for and all that these come from, in an order in which they can
         run: what other recipes hold besides is left out.

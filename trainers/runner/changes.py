@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -11,6 +12,7 @@ from harness import HarnessError, closest
 from harness.errors import UsageError
 
 from ..recipes import Node, Recipe, RecipeGraph, Stage, recipe_of
+from .layout import RECIPE
 
 _GROUPS: Final = ("data", "hardware", "evaluate")
 _GIVEN: Final = "given on the command line"
@@ -161,9 +163,17 @@ def as_yaml(recipe: Recipe) -> str:
 
 def check_recipes(recipes: Sequence[Recipe]) -> None:
     """
+    Args:
+        recipes: that which was asked for comes last.
+
     Raises:
         HarnessError: two recipes would be one file.
     """
     names = [recipe.name.lower() for recipe in recipes]
     if len(set(names)) < len(names):
         raise HarnessError("two recipes have names that differ in capitals only: rename one of them")
+    if Path(RECIPE).stem in names[:-1]:
+        raise HarnessError(
+            f"{names[-1]} builds upon a recipe called {Path(RECIPE).stem}, and the run's own is {RECIPE} in its "
+            "folder: rename the other one"
+        )

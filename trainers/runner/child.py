@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from harness import HarnessError
-from harness.errors import Interrupted
-from harness.files import disk_error
+from harness.errors import Busy, Interrupted
+from harness.files import disk_error, lock
 from harness.text import one_row
 
 from ..launch.stage import STOP
 from .layout import OUTPUT
 
 _LOOK_SECONDS: Final = 0.2
+_WAIT_SECONDS: Final = 600.0
 _TAIL_BYTES: Final = 64 << 10
 _PREFIX: Final = "harness: "
 
@@ -80,6 +82,26 @@ def run_child(
     if asked or code == Interrupted.exit_code:
         raise Interrupted(_stopped(stage))
     raise HarnessError(f"stage {stage} failed: {_why(log, begin, code)}")
+
+
+def wait_for_orphans(work: Path, stage: str, told: Callable[[str], None]) -> None:
+    """Processes that a killed command has left notice that, save and go; until then the stage's folder is theirs.
+
+    Raises:
+        HarnessError: they are still there after ten minutes, or the folder cannot be locked.
+    """
+    deadline, said = time.monotonic() + _WAIT_SECONDS, False
+    while True:
+        try:
+            with lock(work):
+                return
+        except Busy as error:
+            if time.monotonic() > deadline:
+                raise
+            if not said:
+                told(f"{stage}: waiting for what an earlier command left: {error}")
+            said = True
+            time.sleep(_LOOK_SECONDS)
 
 
 def _wait(process: subprocess.Popen[bytes], each: Callable[[], None]) -> int:

@@ -92,7 +92,5 @@ class Evaluating:
             self._failures += self._evaluations.wait()
 
     def _base_of(self, node: Node) -> str | None:
-        if BASE in node.stage.init_from:
-            return node.recipe.base
-        parents = (self._plan.graph.nodes[parent] for parent in node.parents)
-        return next((base for parent in parents if (base := self._base_of(parent)) is not None), None)
+        lineage = self._plan.graph.lineage(node.id)
+        return next((each.recipe.base for each in lineage if BASE in each.stage.init_from), None)

@@ -23,7 +23,8 @@ OUTPUT: Final = "output.log"
 STATE: Final = "state"
 """Folder of a stage's saved states."""
 
-_CHECKPOINT: Final = re.compile(r"checkpoint-(\d{1,12})")
+_CHECKPOINT: Final = re.compile(r"checkpoint-([0-9]{1,12})")
+_ON_THE_WAY: Final = re.compile(r"(.+)-checkpoint-([0-9]{1,12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +56,27 @@ class RunLayout:
     def out(self, node: Node) -> Path:
         return self.models / model_name(node)
 
-    def on_the_way(self, node: Node, step: int) -> Path:
-        """Where a checkpoint goes that a stage has passed, to be evaluated."""
-        return self.models / f"{model_name(node)}-checkpoint-{step}"
-
 
 def model_name(node: Node) -> str:
     """The name of a stage's model in results, which is that of its folder."""
     return safe_name(node.title)
 
 
+def on_the_way(node: Node, step: int) -> str:
+    """The name of a checkpoint that a stage passes."""
+    return f"{model_name(node)}-checkpoint-{step}"
+
+
+def of_stage(name: str) -> tuple[str, int | None]:
+    """The name of a stage's model, and at which step it was such, out of the name of either; None: at the end."""
+    match = _ON_THE_WAY.fullmatch(name)
+    return (name, None) if match is None else (match[1], int(match[2]))
+
+
 def check_names(nodes: Iterable[Node]) -> None:
     """
     Raises:
-        HarnessError: two stages would write one folder.
+        HarnessError: two stages would write one folder, or a stage one that would be called something else in results.
     """
     by_name: dict[str, Node] = {}
     for node in nodes:
@@ -76,6 +84,13 @@ def check_names(nodes: Iterable[Node]) -> None:
         if first is not node:
             raise HarnessError(
                 f"{first.id} and {node.id} would both make models/{model_name(node)}: give one another title"
+            )
+    for node in by_name.values():
+        name = model_name(node)
+        if _CHECKPOINT.fullmatch(name) or of_stage(name.lower())[0] in by_name.keys() - {name.lower()}:
+            raise HarnessError(
+                f"{node.id} would make models/{name}, which is what a checkpoint on the way is called: give it "
+                "another title"
             )
 
 

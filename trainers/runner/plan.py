@@ -276,11 +276,11 @@ def _bases(nodes: Sequence[Node], plugins: PluginManager) -> dict[str, Base]:
 
 def _config(plan: Plan, node: Node) -> Mapping[str, Any] | None:
     """config.json of the model that a stage trains: all that come from one model have its shape."""
-    if (base := plan.base_of(node)) is not None:
-        return base.config(plan.layout.base)
-    if (own := read_object(plan.layout.out(node) / "config.json")) is not None:
-        return own
-    if node.stage.trainer == Pretrain.name:
-        return {"model_type": "qwen2", **asdict(Shape.of(node.stage.parameters))}
-    parents = (plan.graph.nodes[parent] for parent in node.parents)
-    return next((config for parent in parents if (config := _config(plan, parent)) is not None), None)
+    for each in plan.graph.lineage(node.id):
+        if (base := plan.base_of(each)) is not None:
+            return base.config(plan.layout.base)
+        if (own := read_object(plan.layout.out(each) / "config.json")) is not None:
+            return own
+        if each.stage.trainer == Pretrain.name:
+            return {"model_type": "qwen2", **asdict(Shape.of(each.stage.parameters))}
+    return None

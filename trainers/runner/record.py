@@ -12,9 +12,11 @@ from harness.training import Cost, Curve, Training, write_training
 from ..ledger import Ledger, bill
 from ..recipes import RecipeGraph
 from ..watching.report import Watched, write_report
+from .belonging import Belonging
 from .changes import as_yaml
 from .curves import curve_of, read_log
 from .layout import RECIPE, model_name
+from .models import Models
 from .plan import Plan
 
 
@@ -22,7 +24,6 @@ class Record:
     """Rewrites the files of a run as it goes on. Threads may share it.
 
     Args:
-        base: name in results of the model that all starts from; None: not known yet.
         results: where evaluations go.
         published: whether published figures stand beside the measured ones.
     """
@@ -33,21 +34,21 @@ class Record:
         results: Path,
         plugins: PluginManager,
         usd_per_hour: float | None,
+        models: Models,
         *,
-        base: str | None = None,
         published: bool = True,
     ) -> None:
-        self.plan, self.base, self.results, self.price, self.published = (
-            plan,
-            base,
-            results,
-            usd_per_hour,
-            published,
-        )
-        self._plugins = plugins
+        self.plan, self.results, self.price, self.published = plan, results, usd_per_hour, published
+        self.belongs = Belonging(plan, models, plugins)
+        self._plugins, self._models = plugins, models
         self._watched = Watched(results, plan.layout.folder)
         self._written: Training | None = None
         self._lock = threading.Lock()
+
+    @property
+    def base(self) -> str | None:
+        """Name in results of the model that all starts from; None: not known yet."""
+        return self._models.base_name
 
     def training(self) -> Training:
         """The costs and curves so far.
@@ -91,6 +92,7 @@ class Record:
                 baseline=self.base,
                 training=folder,
                 published=self.published,
+                keep=self.belongs,
             )
 
     def _write_training(self) -> None:

@@ -15,7 +15,8 @@ from .record import Record
 def tables(record: Record, plugins: PluginManager) -> str:
     """The report's tables, costs among them, for standard output; the costs alone where nothing is evaluated."""
     try:
-        results = finished_below([record.results]).results if record.results.is_dir() else []
+        found = finished_below([record.results]).results if record.results.is_dir() else []
+        results = [result for result in found if record.belongs(result)]
     except HarnessError:
         results = []  # none has been evaluated
     if not results:

@@ -10,7 +10,7 @@ from trl import SFTConfig, SFTTrainer
 
 from harness import StageJob
 
-from ..loop.arguments import build
+from ..loop.arguments import build, settings_of
 from ..loop.interrupt import InterruptCallback
 from ..loop.log import LogCallback, StageLog
 from ..loop.order import RowOrder
@@ -83,7 +83,7 @@ def train(job: StageJob, load: Callable[[], tuple[Any, Any]], **defaults: Any) -
         "packing": False,
         **defaults,
     }
-    args = SFTConfig(**build(job, "sft", **settings))
+    args = settings_of(SFTConfig, job, build(job, "sft", **settings))
     model, tokenizer = load()
     context = getattr(model.config, "max_position_embeddings", None) or args.max_length
     rows = load_rows(job, tokenizer, min(args.max_length, context))

@@ -125,7 +125,7 @@ def _outcome(folder: Path, code: int, tail: str, stopped: bool) -> Outcome:
             what = signal.Signals(-code).name
         except ValueError:
             what = f"signal {-code}"
-        hint = ", is there enough memory?" if what == "SIGKILL" else ""
+        hint = ", is there enough memory?" if what == "SIGKILL" else "."
         return Outcome("failed", line(f"its process was ended by {what}{hint} Last it said: {last}"))
     return Outcome("failed", line(f"its process ended with code {code}: {last}"))
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
-import socket
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,11 +13,11 @@ from harness.files import disk_error, safe_name
 from harness.models import folder_problem
 
 _NOT_NEEDED: Final = (".pt", ".pth", ".distcp")
-"""States of optimisers and random generators: twice the size of the model, and no part of it."""
+_NOT_NEEDED_EITHER: Final = ("optimizer", "pytorch_model_fsdp", "trainer_state.json")
+"""States of optimisers, random generators and FSDP: several times the size of the model, and no part of it. What a
+trainer takes from older checkpoints is among them: what is held stays the same."""
 
-_numbers = itertools.count()
-_held: set[Path] = set()
-_changing = threading.Lock()
+_LONGEST_NAME: Final = 200  # bytes
 
 
 def put_aside(model: Path, name: str, below: Path) -> Path:
@@ -31,7 +28,7 @@ def put_aside(model: Path, name: str, below: Path) -> Path:
     Raises:
         HarnessError: the disk is full, nothing can be written there, or the model vanished meanwhile.
     """
-    name = safe_name(name)
+    name = folder_called(name)
     out = below / name
     if out.is_dir() and _same_files(model, out):
         return out
@@ -40,7 +37,7 @@ def put_aside(model: Path, name: str, below: Path) -> Path:
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
         for entry in sorted(model.iterdir()):
-            if entry.is_file() and entry.suffix not in _NOT_NEEDED:
+            if entry.is_file() and not _is_of_training(entry.name):
                 _link(entry, making / entry.name)
         if (problem := folder_problem(making)) is not None:
             raise HarnessError(f"{model} changed while its files were linked: {problem}")
@@ -56,69 +53,17 @@ def put_aside(model: Path, name: str, below: Path) -> Path:
     return out
 
 
-def hold(model: Path, name: str, below: Path) -> Path:
-    """Put a model aside in a place of this process's own, so that two that hold the same checkpoint are not in each
-    other's way. Undone by `let_go`.
-
-    Raises:
-        HarnessError: as put_aside.
-    """
-    with _changing:
-        held = put_aside(model, name, below / f"{_here()}-{os.getpid()}-{next(_numbers)}")
-        _held.add(held)
-    return held
-
-
-def adopt(below: Path) -> list[Path]:
-    """Hold the models that were put aside for a process which ended before their turn came."""
-    found = []
-    with _changing:
-        for place in _folders(below):
-            if not _is_anothers(place.name):
-                found += [path for path in _folders(place) if not path.name.startswith(".")]
-        found = sorted(path for path in found if path not in _held)
-        _held.update(found)
-    return found
-
-
-def let_go(held: Path, *, remove: bool) -> None:
-    """
-    Args:
-        remove: False leaves the files to whoever adopts them.
-    """
-    with _changing:
-        _held.discard(held)
-        if remove:
-            shutil.rmtree(held, ignore_errors=True)
-            with suppress(OSError):  # folders go when they are empty
-                for folder in (held.parent, held.parent.parent, held.parent.parent.parent):
-                    folder.rmdir()
-
-
-def _folders(below: Path) -> list[Path]:
+def folder_called(name: str) -> str:
+    """The name, as far as a folder can have it: the core calls a model as its folder."""
     try:
-        return sorted(path for path in below.iterdir() if path.is_dir())
-    except OSError:
-        return []
+        usable = not name.startswith(".") and "/" not in name and 0 < len(name.encode()) <= _LONGEST_NAME
+    except UnicodeEncodeError:
+        usable = False
+    return name if usable and name.isprintable() else safe_name(name)
 
 
-def _here() -> str:
-    return safe_name(socket.gethostname()).replace("-", "_")
-
-
-def _is_anothers(place: str) -> bool:
-    """Whether the process that a place was made by still runs; of one on another machine nobody knows."""
-    host, _, rest = place.partition("-")
-    number = rest.partition("-")[0]
-    if host != _here() or not number.isascii() or not number.isdigit() or int(number) == os.getpid():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+def _is_of_training(name: str) -> bool:
+    return name.endswith(_NOT_NEEDED) or name.startswith(_NOT_NEEDED_EITHER)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -128,8 +73,10 @@ def _link(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # another disk, a file system without links, a file of somebody else's
+        found = real.stat()
         shutil.copyfile(real, target)
-    # Times stay, so that one can see whether a file is still the one that was held.
+        with suppress(OSError):  # times stay: they tell whether a file is still the one that was held
+            os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _same_files(model: Path, held: Path) -> bool:

@@ -14,6 +14,7 @@ from harness.plugins import load_plugins
 from .apart import run_apart
 from .complete import problem
 from .evaluations import FIRST_PAUSE, Evaluations, Failure, Where, to_stderr
+from .holding import HIDDEN
 from .report import Watched
 from .wishes import base_of, checked_flags
 
@@ -82,6 +83,7 @@ class HarnessCallback:
         self._told = told or to_stderr
         self._watched = Watched(self._results)
         self._said: set[str] = set()
+        self._failures: list[Failure] = []
         self._begun = False
         self.evaluations = Evaluations(
             self._results,
@@ -112,11 +114,12 @@ class HarnessCallback:
             self._quietly(self.wait)
 
     def wait(self) -> list[Failure]:
-        """Until everything that was saved is evaluated. Returns what failed."""
+        """Until everything that was saved is evaluated. Returns all that failed since the callback was made."""
         if pending := self.evaluations.pending:
             what = "1 evaluation" if pending == 1 else f"{pending} evaluations"
             self._told(f"waiting for {what} (a Ctrl-C ends that; the same program goes on with what is left)")
-        return self.evaluations.wait()
+        self._failures += self.evaluations.wait()
+        return list(self._failures)
 
     def _begin(self, args: Any) -> None:
         if self._base is not None:
@@ -137,11 +140,11 @@ class HarnessCallback:
             return
         self.evaluations.submit(checkpoint, self._flags, f"{run}-{checkpoint.name}", aside=self._aside(args))
         if self.evaluations.where == "process":
-            self.evaluations.wait()
+            self._failures += self.evaluations.wait()
 
     @staticmethod
     def _aside(args: Any) -> Path:
-        return Path(args.output_dir).resolve() / ".harness" / "callback"
+        return Path(args.output_dir).resolve() / HIDDEN / "callback"
 
     def _write_report(self) -> None:
         """In another process: tables and charts would take the processor from what is being trained."""

@@ -82,6 +82,7 @@ def command(
     from harness.errors import HarnessError
 
     from .evaluations import Evaluations
+    from .holding import HIDDEN
     from .report import Watched, write_report
     from .watch import Watch
     from .wishes import base_of, checked_flags
@@ -92,7 +93,7 @@ def command(
     first, baseline = base_of(base, plugins)
     if once and not folder.is_dir():
         raise HarnessError(f"{folder} is not a folder: name the one that checkpoints are saved into")
-    aside = folder.resolve() / ".harness" / "watch"
+    aside = folder.resolve() / HIDDEN / "watch"
 
     watched = Watched(results)
 

@@ -13,13 +13,12 @@ from types import TracebackType
 from typing import Any, Final, Literal
 
 from harness.errors import HarnessError, one_line
-from harness.models import folder_problem
 from harness.plugins import PluginManager, load_plugins
-from harness.progress import Progress
-from harness.records import Chain
 
 from .apart import run_apart
-from .aside import adopt, hold, let_go
+from .aside import folder_called
+from .holding import HIDDEN, adopt, hold
+from .job import Job
 from .naming import name_of
 from .outcome import Outcome, carry_out, line
 
@@ -29,7 +28,9 @@ WHERE: Final[tuple[Where, ...]] = ("subprocess", "process", "ray")
 FIRST_PAUSE: Final = 5.0
 """Seconds between the first two attempts; each further pause is four times as long."""
 _GROWTH: Final = 4.0
-_BUSY_SECONDS: Final = 2.0
+_BUSY_SECONDS: Final = (1.0, 30.0)
+"""Shortest and longest pause between two looks at what another process is writing: each look takes a process."""
+_BUSY_GROWTH: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,6 @@ class Failure:
     """Of the model, in results."""
     reason: str
     attempts: int
-
-
-@dataclass(slots=True)
-class _Job:
-    name: str
-    model: Path | str
-    flags: Mapping[str, Any]
-    aside: Path | None = None
-    """Links to the model's files, which are ours to remove."""
 
 
 class Evaluations:
@@ -98,7 +90,7 @@ class Evaluations:
         self._after_each = after_each
         self._plugins = load_plugins() if plugins is None else plugins
         self._pause = pause
-        self._queue: deque[_Job] = deque()
+        self._queue: deque[Job] = deque()
         self._failures: list[Failure] = []
         self._done: list[str] = []
         self._changed = threading.Condition()
@@ -133,14 +125,14 @@ class Evaluations:
         if self._closed or not flags.get("bench"):
             return
         flags = {key: value for key, value in flags.items() if value is not None}
-        job = _Job(str(model), model, flags)
+        job = Job(str(model), model, flags)
         if isinstance(model, Path):
             model = model.absolute()
             own = name_of(model)
-            job.model, job.name = model, name or own
+            job.model, job.name = model, own if name is None else folder_called(name)
             if aside is not None or job.name != own:
                 try:
-                    job.aside = hold(model, job.name, aside or below or model.parent / ".harness")
+                    job.aside = hold(model, job.name, aside or below or model.parent / HIDDEN)
                 except (OSError, HarnessError) as error:
                     self._fail(job, line(f"its files cannot be held: {error}"), 0)
                     return
@@ -149,9 +141,10 @@ class Evaluations:
     def submit_left(self, aside: Path, flags: Mapping[str, Any]) -> None:
         """Have those models evaluated that were put aside for a process which ended before their turn came."""
         for folder in adopt(aside):
-            self._append(_Job(folder.name, folder, dict(flags), folder))
+            self._append(Job(folder.name, folder, dict(flags), folder))
 
-    def _append(self, job: _Job) -> None:
+    def _append(self, job: Job) -> None:
+        job.look()
         with self._changed:
             self._queue.append(job)
             self._changed.notify_all()
@@ -192,7 +185,7 @@ class Evaluations:
             if cancel:
                 self._stop.set()
                 for job in self._queue:
-                    self._leave(job)
+                    job.leave()
                 self._queue.clear()
             self._closed = True
             self._changed.notify_all()
@@ -218,14 +211,14 @@ class Evaluations:
                 self._evaluate(job)
                 if self._after_each is not None and not self._stop.is_set():
                     self._after_each()
-            except Exception as error:  # noqa: BLE001 - the queue goes on whatever happens to one of its jobs
+            except BaseException as error:  # noqa: BLE001 - the queue goes on whatever happens to one of its jobs
                 self._tell(f"{job.name}: {one_line(error)}")
             finally:
                 with self._changed:
                     self._working = False
                     self._changed.notify_all()
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         with self._changed:
             while not self._queue:
                 if self._closed:
@@ -234,10 +227,10 @@ class Evaluations:
             self._working = True
             return self._queue.popleft()
 
-    def _evaluate(self, job: _Job) -> None:
-        pause, attempt, said_busy = self._pause, 1, False
+    def _evaluate(self, job: Job) -> None:
+        pause, attempt, busy = self._pause, 1, _BUSY_SECONDS[0]
         while not self._stop.is_set():
-            if (gone := self._gone(job)) is not None:
+            if (gone := job.gone()) is not None:
                 self._tell(f"{job.name} is not evaluated: {gone}")
                 break
             outcome = self._attempt(job)
@@ -249,12 +242,12 @@ class Evaluations:
                     self._done.append(job.name)
                 break
             if outcome.kind == "busy":
-                if not said_busy:
+                if busy == _BUSY_SECONDS[0]:
                     self._tell(f"{job.name} waits: {outcome.reason}")
-                said_busy = True
-                self._stop.wait(_BUSY_SECONDS)
+                self._stop.wait(busy)
+                busy = min(_BUSY_GROWTH * busy, _BUSY_SECONDS[1])
                 continue
-            if self._gone(job) is not None:
+            if job.gone() is not None:
                 continue
             if attempt >= self._attempts or outcome.kind == "refused":
                 self._fail(job, outcome.reason, attempt)
@@ -264,37 +257,24 @@ class Evaluations:
             pause *= _GROWTH
             attempt += 1
         else:
-            self._leave(job)
+            job.leave()
             return
-        if job.aside is not None:
-            let_go(job.aside, remove=True)
+        job.done()
 
-    @staticmethod
-    def _leave(job: _Job) -> None:
-        """Files that are held stay where they are: the same command finds them."""
-        if job.aside is not None:
-            let_go(job.aside, remove=False)
+    def _attempt(self, job: Job) -> Outcome:
+        flags = {**job.flags, "model": str(job.folder or job.model), "results": str(self.results)}
+        try:
+            if (why := job.still_written()) is not None:
+                return Outcome("failed", line(why))
+            if self.where == "process":
+                return carry_out(flags, self._plugins, self._stop)
+            if self.where == "ray":
+                flags = {"replicas": 1, "ray_address": "auto", **flags}
+            return run_apart({"flags": flags}, self._plugins, self._stop, self._devices)
+        except Exception as error:  # noqa: BLE001 - it may go better another time
+            return Outcome("failed", line(one_line(error)))
 
-    def _attempt(self, job: _Job) -> Outcome:
-        flags = {**job.flags, "model": str(job.aside or job.model), "results": str(self.results)}
-        if self.where == "process":
-            return carry_out(flags, self._plugins, _Stoppable(self._stop))
-        if self.where == "ray":
-            flags = {"replicas": 1, "ray_address": "auto", **flags}
-        return run_apart({"flags": flags}, self._plugins, self._stop, self._devices)
-
-    def _gone(self, job: _Job) -> str | None:
-        """Why there is nothing to evaluate any more: whoever saves checkpoints removes the oldest, file by file."""
-        if job.aside is not None:
-            return None if job.aside.is_dir() else f"{job.aside} is gone"
-        if not isinstance(job.model, Path):
-            return None
-        if not job.model.is_dir():
-            return f"{job.model} is gone"
-        problem = folder_problem(job.model)
-        return None if problem is None else f"{job.model} is no whole model any more: {problem}"
-
-    def _fail(self, job: _Job, reason: str, attempts: int) -> None:
+    def _fail(self, job: Job, reason: str, attempts: int) -> None:
         with self._changed:
             self._failures.append(Failure(job.name, reason, attempts))
         tries = f" ({attempts} attempts)" if attempts > 1 else ""
@@ -303,17 +283,6 @@ class Evaluations:
     def _tell(self, text: str) -> None:
         with suppress(Exception):  # who listens cannot stop the queue
             self._told(line(text))
-
-
-class _Stoppable(Progress):
-    """Ends an evaluation in this process between two chains."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-
-    def stored(self, label: str, chain: Chain) -> None:
-        if self._stop.is_set():
-            raise KeyboardInterrupt
 
 
 def _scores(outcome: Outcome) -> str:

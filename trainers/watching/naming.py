@@ -57,7 +57,7 @@ def checkpoints_in(folder: Path, run: str | None = None) -> list[Found]:
     called = folder.name if run is None else run
     found = []
     for entry in folder.iterdir():
-        if is_temporary(entry.name) or not entry.is_dir():
+        if is_temporary(entry.name) or not entry.is_dir() or _is_second_name(entry):
             continue
         at = checkpoint_of(entry.name)
         model = _model_in(entry)
@@ -70,6 +70,11 @@ def checkpoints_in(folder: Path, run: str | None = None) -> list[Found]:
     if any((folder / file).is_file() for file in _MODEL):
         found.append(Found(folder, called, None))
     return found
+
+
+def _is_second_name(entry: Path) -> bool:
+    """Whether it is a link to another folder beside it, such as `latest`: that one is evaluated by its own name."""
+    return entry.is_symlink() and entry.resolve().parent == entry.parent
 
 
 def _model_in(folder: Path) -> Path | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.errors import HarnessError, one_line
 from harness.files import write_output
@@ -70,6 +71,7 @@ def write_report(
     baseline: str | None = None,
     training: Path | None = None,
     published: bool = True,
+    keep: Callable[[Mapping[str, Any]], bool] = lambda result: True,
 ) -> str | None:
     """Write `stem.md` and `stem.html`, each whole or not at all, charts before the text that shows them.
 
@@ -78,13 +80,14 @@ def write_report(
         baseline: model, by its name in results; left out as long as it has no finished run.
         training: folder of a recipe's run, with its training.json: costs and learning curves.
         published: put published figures on the measured benchmarks beside the measured ones.
+        keep: whether a result is one that the report is of.
 
     Returns:
         In one line what went wrong; None where both were written, or nothing is measured yet. Never raises: a report
         can be written again, what is being trained or evaluated meanwhile cannot.
     """
     try:
-        report = _report(results, plugins, baseline, training, published)
+        report = _report(results, plugins, baseline, training, published, keep)
     except Exception as error:  # noqa: BLE001
         return f"the report is not written: {_told(error)}"
     if report is None:
@@ -99,18 +102,23 @@ def write_report(
 
 
 def _report(
-    results: Path, plugins: PluginManager, baseline: str | None, training: Path | None, published: bool
+    results: Path,
+    plugins: PluginManager,
+    baseline: str | None,
+    training: Path | None,
+    published: bool,
+    keep: Callable[[Mapping[str, Any]], bool],
 ) -> Report | None:
     if not results.is_dir() or not _any_run(results):
         return None
-    found = finished_below([results])
-    if not found.results:
+    found = [result for result in finished_below([results]).results if keep(result)]
+    if not found:
         return None
-    models = {str(result["model"]) for result in found.results}
-    benchmarks = {str(result["benchmark"]) for result in found.results}
+    models = {str(result["model"]) for result in found}
+    benchmarks = {str(result["benchmark"]) for result in found}
     rows = [row for row in plugins.published if row.benchmark in benchmarks] if published else []
     return Report(
-        found.results,
+        found,
         baseline=baseline if baseline in models else None,
         published=rows,
         charts="svg",

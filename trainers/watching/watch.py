@@ -87,16 +87,14 @@ class Watch:
                 if patience <= 0:
                     self._say(found.folder, f"{found.folder} is left out: it is still being written")
                 continue
+            current = signature(found.folder, model_only=True)
+            if current is None or self._submitted.get(found.folder) == current:
+                continue
             if (why := problem(found.folder)) is None:
-                self._submit_new(found)
+                self._submitted[found.folder] = current
+                self._submit(found)
             elif is_adapter(found.folder) or quiet >= patience:
                 self._say(found.folder, f"{found.folder} is left out: {why}")
-
-    def _submit_new(self, found: Found) -> None:
-        current = signature(found.folder, model_only=True)
-        if current is not None and self._submitted.get(found.folder) != current:
-            self._submitted[found.folder] = current
-            self._submit(found)
 
     def _say(self, folder: Path, text: str) -> None:
         if (folder, text) not in self._said:

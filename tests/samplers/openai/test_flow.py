@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 import socket
@@ -18,6 +17,7 @@ from harness import Engine, HarnessError, Request
 from harness.models import ResolvedModel
 from harness_plugins.samplers.openai import OpenAI
 
+from ...loops import in_running_loop
 from .asking import (
     KEY,
     QUICK,
@@ -121,12 +121,12 @@ def test_an_answer_can_be_watched_as_it_is_written() -> None:
 def test_it_works_where_an_event_loop_runs_already() -> None:
     """As in a notebook."""
 
-    async def notebook(server: BadServer) -> None:
+    def cell() -> None:
         with opened(server) as engine:
             assert_right(sample(engine, requests(1, 2)), server)
 
     with BadServer(Answers()) as server:
-        asyncio.run(notebook(server))
+        in_running_loop(cell)
 
 
 # -- the way there -------------------------------------------------------------------------------------------
