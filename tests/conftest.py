@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ import pytest
 from harness.plugins import PluginManager, load_plugins
 
 ROOT = Path(__file__).resolve().parent.parent
+
+with suppress(ImportError):  # the tests of vLLM go without
+    from hypothesis import HealthCheck, settings
+
+    # How quickly values are made up depends on what else the machine does: that is no fault of a test.
+    settings.register_profile("harness", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("harness")
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell's background jobs ignore Ctrl-C, and commands started by the tests would inherit that.
